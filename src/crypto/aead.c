@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "crypto/aead.h"
+
+#include <string.h>
+
+#include "base/secret.h"
+
+#define IV_LEN 12 /* what nearly every operation uses, and every engine takes */
+
+/* The first that has what is asked for does it. */
+static const struct kl_aead_engine *const engines[] = {
+    &kl_aead_openssl,
+};
+#define ENGINES (sizeof engines / sizeof engines[0])
+
+static const struct rules {
+    size_t tag_min;
+} rules[KL_AEAD_ALGORITHMS] = {
+    [KL_AEAD_AES_GCM] = { .tag_min = 4 },
+    [KL_AEAD_CHACHA20_POLY1305] = { .tag_min = 16 },
+};
+
+/* Lies in the arena. An engine's context is made when an operation first needs it. */
+struct kl_aead {
+    const struct kl_aead_engine *usual; /* for IVs of IV_LEN */
+    void *usual_context;
+    void *contexts[ENGINES];
+    enum kl_aead_algorithm algorithm;
+    /* encryption in parts */
+    const struct kl_aead_engine *running; /* NULL: none */
+    void *running_context;
+    uint64_t left; /* bytes it may still take */
+    size_t key_len;
+    uint8_t key[32];
+};
+
+/* SIZE_MAX: none */
+static size_t engine_index(enum kl_aead_algorithm algorithm, size_t key_len, size_t iv_len)
+{
+    for (size_t i = 0; i < ENGINES; i++)
+        if (engines[i]->has(algorithm, key_len, iv_len)) return i;
+    return SIZE_MAX;
+}
+
+static enum kl_rc context_make(struct kl_aead *aead, size_t index)
+{
+    const struct kl_aead_engine *engine = engines[index];
+    void *context = kl_arena_new(engine->context_size);
+    enum kl_rc rc;
+
+    if (context == NULL) return kl_fail(KL_MEMORY, "no room for an expanded key");
+    rc = engine->init(context, aead->algorithm, kl_view_of(aead->key, aead->key_len));
+    if (rc != KL_OK) {
+        engine->clear(context);
+        kl_arena_free(context, engine->context_size);
+        return rc;
+    }
+    aead->contexts[index] = context;
+    return KL_OK;
+}
+
+/* The engine for this operation, and its keyed context. */
+static enum kl_rc engine_for(struct kl_aead *aead, size_t iv_len, const struct kl_aead_engine **engine, void **context)
+{
+    size_t index;
+
+    *engine = aead->usual;
+    *context = aead->usual_context;
+    if (iv_len == IV_LEN) return KL_OK;
+    index = engine_index(aead->algorithm, aead->key_len, iv_len);
+    KL_CHECK(index < ENGINES, KL_PARAMETER);
+    if (aead->contexts[index] == NULL) KL_TRY(context_make(aead, index));
+    *engine = engines[index];
+    *context = aead->contexts[index];
+    return KL_OK;
+}
+
+static bool tag_len_is_allowed(const struct kl_aead *aead, size_t tag_len)
+{
+    return tag_len >= rules[aead->algorithm].tag_min && tag_len <= KL_AEAD_TAG_MAX;
+}
+
+enum kl_rc kl_aead_new(enum kl_aead_algorithm algorithm, struct kl_view key, struct kl_aead **out)
+{
+    size_t index = engine_index(algorithm, key.len, IV_LEN);
+    struct kl_aead *aead;
+    enum kl_rc rc;
+
+    KL_CHECK(index < ENGINES && key.len <= sizeof aead->key, KL_KEY_SIZE);
+    aead = kl_arena_new(sizeof *aead);
+    if (aead == NULL) return kl_fail(KL_MEMORY, "no room for a key");
+    aead->algorithm = algorithm;
+    aead->key_len = key.len;
+    memcpy(aead->key, key.data, key.len);
+    rc = context_make(aead, index);
+    if (rc != KL_OK) {
+        kl_aead_free(aead);
+        return rc;
+    }
+    aead->usual = engines[index];
+    aead->usual_context = aead->contexts[index];
+    *out = aead;
+    return KL_OK;
+}
+
+void kl_aead_free(struct kl_aead *aead)
+{
+    if (aead == NULL) return;
+    for (size_t i = 0; i < ENGINES; i++) {
+        if (aead->contexts[i] == NULL) continue;
+        engines[i]->clear(aead->contexts[i]);
+        kl_arena_free(aead->contexts[i], engines[i]->context_size);
+    }
+    kl_arena_free(aead, sizeof *aead);
+}
+
+const char *kl_aead_engine_name(void)
+{
+    return engines[engine_index(KL_AEAD_AES_GCM, 32, IV_LEN)]->name;
+}
+
+enum kl_rc kl_aead_seal(struct kl_aead *aead, const struct kl_aead_params *params, struct kl_view in, uint8_t *out, uint8_t *tag)
+{
+    const struct kl_aead_engine *engine;
+    void *context;
+    enum kl_rc rc;
+
+    aead->running = NULL;
+    KL_CHECK(in.len == 0 || (in.data != NULL && out != NULL), KL_ARG);
+    KL_CHECK(in.len <= KL_GCM_DATA_MAX, KL_DATA_LENGTH);
+    KL_CHECK(tag_len_is_allowed(aead, params->tag_len), KL_PARAMETER);
+    KL_TRY(engine_for(aead, params->iv.len, &engine, &context));
+    rc = engine->seal(context, params, in, out, tag);
+    if (rc != KL_OK) {
+        if (in.len > 0) kl_wipe(out, in.len);
+        kl_wipe(tag, params->tag_len);
+    }
+    return rc;
+}
+
+enum kl_rc kl_aead_open(struct kl_aead *aead, const struct kl_aead_params *params, struct kl_view in, const uint8_t *tag, uint8_t *out)
+{
+    const struct kl_aead_engine *engine;
+    void *context;
+    enum kl_rc rc;
+
+    aead->running = NULL;
+    KL_CHECK(in.len == 0 || (in.data != NULL && out != NULL), KL_ARG);
+    KL_CHECK(in.len <= KL_GCM_DATA_MAX, KL_DATA_LENGTH);
+    KL_CHECK(tag_len_is_allowed(aead, params->tag_len), KL_PARAMETER);
+    KL_TRY(engine_for(aead, params->iv.len, &engine, &context));
+    rc = engine->open(context, params, in, tag, out);
+    if (rc != KL_OK && in.len > 0) kl_wipe(out, in.len);
+    return rc;
+}
+
+enum kl_rc kl_aead_start(struct kl_aead *aead, const struct kl_aead_params *params)
+{
+    const struct kl_aead_engine *engine;
+    void *context;
+
+    aead->running = NULL;
+    KL_TRY(engine_for(aead, params->iv.len, &engine, &context));
+    KL_TRY(engine->start(context, params, true));
+    aead->running = engine;
+    aead->running_context = context;
+    aead->left = KL_GCM_DATA_MAX;
+    return KL_OK;
+}
+
+enum kl_rc kl_aead_update(struct kl_aead *aead, struct kl_view in, uint8_t *out)
+{
+    const struct kl_aead_engine *engine = aead->running;
+    enum kl_rc rc;
+
+    KL_CHECK(engine != NULL, KL_ARG);
+    if (in.len == 0) return KL_OK;
+    aead->running = NULL;
+    KL_CHECK(in.data != NULL && out != NULL, KL_ARG);
+    KL_CHECK(in.len <= aead->left, KL_DATA_LENGTH);
+    rc = engine->update(aead->running_context, in, out);
+    if (rc != KL_OK) {
+        kl_wipe(out, in.len);
+        return rc;
+    }
+    aead->left -= in.len;
+    aead->running = engine;
+    return KL_OK;
+}
+
+enum kl_rc kl_aead_finish(struct kl_aead *aead, uint8_t *tag, size_t tag_len)
+{
+    const struct kl_aead_engine *engine = aead->running;
+    enum kl_rc rc;
+
+    aead->running = NULL;
+    KL_CHECK(engine != NULL, KL_ARG);
+    KL_CHECK(tag_len_is_allowed(aead, tag_len), KL_PARAMETER);
+    rc = engine->finish(aead->running_context, tag, tag_len);
+    if (rc != KL_OK) kl_wipe(tag, tag_len);
+    return rc;
+}

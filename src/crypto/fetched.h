@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What this room has fetched from its private OSSL_LIB_CTX. For the files of this room alone. */
+#ifndef KL_CRYPTO_FETCHED_H
+#define KL_CRYPTO_FETCHED_H
+
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+
+#include "base/rc.h"
+#include "crypto/hash.h"
+
+struct kl_fetched {
+    OSSL_LIB_CTX *lib;
+    OSSL_PROVIDER *provider;
+    EVP_CIPHER *aes_gcm[3]; /* keys of 16, 24, 32 bytes */
+    EVP_CIPHER *chacha20_poly1305;
+    EVP_MD *hash[KL_HASHES];
+    EVP_KDF *pbkdf2;
+};
+
+/* Opens on first use; then one load. NULL, with words, when OpenSSL fails. */
+const struct kl_fetched *kl_crypto_fetched(void);
+/* KL_CRYPTO, with OpenSSL's newest error of this thread in words. `what` could not be done: "encrypt". */
+enum kl_rc kl_crypto_failed(const char *what);
+
+#endif

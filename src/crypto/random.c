@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "crypto/random.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/random.h>
+
+static enum kl_rc from_kernel(void *out, size_t len)
+{
+    uint8_t *next = out;
+
+    while (len > 0) {
+        ssize_t got = getrandom(next, len, 0);
+
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return kl_fail(KL_NO_RANDOM, "getrandom: %s", got < 0 ? strerror(errno) : "nothing came");
+        next += got;
+        len -= (size_t)got;
+    }
+    return KL_OK;
+}
+
+enum kl_rc (*kl_random_source)(void *out, size_t len) = from_kernel;
+
+enum kl_rc kl_random_fill(void *out, size_t len)
+{
+    enum kl_rc rc;
+
+    if (len == 0) return KL_OK;
+    rc = kl_random_source(out, len);
+    if (rc != KL_OK) kl_wipe(out, len);
+    return rc;
+}
+
+enum kl_rc kl_random_secret(struct kl_secret *out, size_t len)
+{
+    KL_AUTO(kl_secret) fresh = { 0 };
+
+    KL_TRY(kl_secret_new(&fresh, len));
+    KL_TRY(kl_random_fill(fresh.data, len));
+    kl_secret_take(out, &fresh);
+    return KL_OK;
+}
+
+enum kl_rc kl_random_uuid(unsigned char out[16])
+{
+    KL_TRY(kl_random_fill(out, 16));
+    out[6] = (unsigned char)((out[6] & 0x0F) | 0x40);
+    out[8] = (unsigned char)((out[8] & 0x3F) | 0x80);
+    return KL_OK;
+}

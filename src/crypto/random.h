@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Random bytes from the kernel, which a fork, a snapshot of memory or a host's own generator cannot repeat. */
+#ifndef KL_CRYPTO_RANDOM_H
+#define KL_CRYPTO_RANDOM_H
+
+#include <stddef.h>
+
+#include "base/rc.h"
+#include "base/secret.h"
+
+/* getrandom(2) whole or KL_NO_RANDOM, never fewer bytes. Tests may replace the source. */
+KL_MUST_USE enum kl_rc kl_random_fill(void *out, size_t len);
+KL_MUST_USE enum kl_rc kl_random_secret(struct kl_secret *out, size_t len);
+/* RFC 4122 version 4. */
+KL_MUST_USE enum kl_rc kl_random_uuid(unsigned char out[16]);
+extern enum kl_rc (*kl_random_source)(void *out, size_t len);
+
+#endif
