@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "base/fork.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+typedef _Atomic unsigned mark_word;
+
+/* What `mark` points to before the first mark, so that looking needs no test for NULL. */
+static mark_word never;
+static _Atomic(mark_word *) mark = &never;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A page that is zero in every child. */
+static enum kl_rc page_new(mark_word **out)
+{
+    size_t len = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED) return kl_fail(KL_MEMORY, "no memory for the page that notices a fork: %m");
+    /* Emulators that answer "done" to every advice, even to one that does not exist, do nothing. */
+    if (madvise(page, len, -1) == 0 || madvise(page, len, MADV_WIPEONFORK) != 0) {
+        (void)munmap(page, len);
+        return kl_fail(KL_MEMORY, "this kernel has no MADV_WIPEONFORK, without which a fork goes unnoticed: Linux 4.14 or newer is needed");
+    }
+    *out = page;
+    return KL_OK;
+}
+
+enum kl_rc kl_fork_mark(void)
+{
+    mark_word *page = atomic_load(&mark);
+    enum kl_rc rc = KL_OK;
+
+    /* In a child the page is there; the lock, which a thread of the parent may have held, is not touched. */
+    if (page == &never) {
+        pthread_mutex_lock(&lock);
+        page = atomic_load(&mark);
+        if (page == &never) rc = page_new(&page);
+        if (rc == KL_OK) atomic_store(&mark, page);
+        pthread_mutex_unlock(&lock);
+    }
+    if (rc == KL_OK) atomic_store(page, 1);
+    return rc;
+}
+
+bool kl_fork_is_marked(void)
+{
+    return atomic_load_explicit(atomic_load_explicit(&mark, memory_order_acquire), memory_order_relaxed) != 0;
+}
+
+bool kl_fork_has_past(void)
+{
+    return atomic_load(&mark) != &never;
+}

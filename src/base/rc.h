@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Results, and the only macros of the project that contain a `return`. */
+#ifndef KL_BASE_RC_H
+#define KL_BASE_RC_H
+
+#define KL_MUST_USE __attribute__((warn_unused_result))
+#define KL_PRINTF(words, first) __attribute__((format(printf, words, first)))
+
+enum kl_rc {
+#define KL_RC(name, words, call, key, message, slot) KL_##name,
+#include "base/rc.def"
+#undef KL_RC
+    KL_RC_COUNT
+};
+
+/* The name without its prefix ("PIN_WRONG") and the words ("wrong PIN"); static text, never NULL. */
+const char *kl_rc_name(enum kl_rc rc);
+const char *kl_rc_words(enum kl_rc rc);
+
+/*
+ * What went wrong, in words for a person, kept per thread for KL_GetError, the
+ * tool and the log: kl_fail() stores the words and returns its first argument.
+ * The words never hold a secret; bytes that are not printable are escaped.
+ */
+enum kl_rc kl_fail(enum kl_rc rc, const char *format, ...) KL_PRINTF(2, 3);
+
+/* The words of the last kl_fail() of this thread, "" after kl_fail_forget(). Valid until the next of either. */
+const char *kl_fail_words(void);
+void kl_fail_forget(void);
+
+/* Hand a failure up. */
+#define KL_TRY(call)                                \
+    do {                                            \
+        enum kl_rc kl_try_rc = (call);              \
+        if (kl_try_rc != KL_OK) return kl_try_rc;   \
+    } while (0)
+
+/* Refuse, noting function and condition in the debug log. */
+#define KL_CHECK(condition, code)                                       \
+    do {                                                                \
+        if (!(condition)) return kl_refuse((code), __func__, #condition); \
+    } while (0)
+enum kl_rc kl_refuse(enum kl_rc rc, const char *function, const char *condition);
+
+/* KL_AUTO(kl_secret) dek = { 0 };  is cleared when the scope ends, however it ends. */
+#define KL_AUTO(type) __attribute__((cleanup(type##_clear))) struct type
+
+#endif
