@@ -65,9 +65,11 @@ const char *kl_aead_engine_name(void);
  * to 16 bytes, ChaCha20 16), KL_DATA_LENGTH beyond KL_GCM_DATA_MAX, KL_CRYPTO.
  * After a failure `out` and `tag` are zeroed.
  */
-KL_MUST_USE enum kl_rc kl_aead_seal(struct kl_aead *aead, const struct kl_aead_params *params, struct kl_view in, uint8_t *out, uint8_t *tag);
+KL_MUST_USE enum kl_rc kl_aead_seal(struct kl_aead *aead, const struct kl_aead_params *params, struct kl_view in, uint8_t *out,
+                                    uint8_t *tag);
 /* Decrypts at once. KL_CIPHERTEXT when the tag is wrong: `out` is zeroed, in place too. */
-KL_MUST_USE enum kl_rc kl_aead_open(struct kl_aead *aead, const struct kl_aead_params *params, struct kl_view in, const uint8_t *tag, uint8_t *out);
+KL_MUST_USE enum kl_rc kl_aead_open(struct kl_aead *aead, const struct kl_aead_params *params, struct kl_view in, const uint8_t *tag,
+                                    uint8_t *out);
 
 /*
  * Encryption in parts: each update gives as many bytes as it takes. `params` is

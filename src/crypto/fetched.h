@@ -21,6 +21,6 @@ struct kl_fetched {
 /* Opens on first use; then one load. NULL, with words, when OpenSSL fails. */
 const struct kl_fetched *kl_crypto_fetched(void);
 /* KL_CRYPTO, with OpenSSL's newest error of this thread in words. `what` could not be done: "encrypt". */
-enum kl_rc kl_crypto_failed(const char *what);
+KL_MUST_USE enum kl_rc kl_crypto_failed(const char *what);
 
 #endif

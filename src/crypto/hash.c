@@ -72,7 +72,9 @@ static void hasher_give(struct hasher *hasher)
     for (size_t i = 0; i < SLOTS; i++) {
         struct hasher *none = NULL;
 
-        if (atomic_compare_exchange_strong_explicit(&slots[(first + i) % SLOTS].idle, &none, hasher, memory_order_release, memory_order_relaxed)) return;
+        if (atomic_compare_exchange_strong_explicit(&slots[(first + i) % SLOTS].idle, &none, hasher, memory_order_release,
+                                                    memory_order_relaxed))
+            return;
     }
     for (size_t i = 0; i < KL_HASHES; i++) EVP_MD_CTX_free(hasher->ctx[i]);
     free(hasher);

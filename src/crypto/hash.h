@@ -23,8 +23,10 @@ KL_MUST_USE enum kl_rc kl_hmac_parts(enum kl_hash hash, struct kl_view key, cons
 /* RFC 5869 2.2: PRK, kl_hash_len bytes; an empty salt is that many zero bytes. */
 KL_MUST_USE enum kl_rc kl_hkdf_extract(enum kl_hash hash, struct kl_view salt, struct kl_view ikm, uint8_t *prk);
 /* RFC 5869 2.3: out_len bytes, at most 255 times the hash's length (else KL_ARG). `info` is the parts one after the other. */
-KL_MUST_USE enum kl_rc kl_hkdf_expand(enum kl_hash hash, struct kl_view prk, const struct kl_view *info, size_t count, uint8_t *out, size_t out_len);
+KL_MUST_USE enum kl_rc kl_hkdf_expand(enum kl_hash hash, struct kl_view prk, const struct kl_view *info, size_t count, uint8_t *out,
+                                      size_t out_len);
 /* Both. */
-KL_MUST_USE enum kl_rc kl_hkdf(enum kl_hash hash, struct kl_view salt, struct kl_view ikm, struct kl_view info, uint8_t *out, size_t out_len);
+KL_MUST_USE enum kl_rc kl_hkdf(enum kl_hash hash, struct kl_view salt, struct kl_view ikm, struct kl_view info, uint8_t *out,
+                               size_t out_len);
 
 #endif

@@ -143,7 +143,8 @@ static enum kl_rc by_argon2id(const struct kl_kdf_params *params, struct kl_view
     size_t memory = (size_t)params->memory * 1024;
 
     if (pthread_once(&sodium_once, sodium_begin) != 0 || !sodium_works) return kl_fail(KL_CRYPTO, "libsodium does not start");
-    if (crypto_pwhash(key, KEY_LEN, (const char *)passphrase.data, passphrase.len, params->salt, params->passes, memory, crypto_pwhash_ALG_ARGON2ID13) != 0)
+    if (crypto_pwhash(key, KEY_LEN, (const char *)passphrase.data, passphrase.len, params->salt, params->passes, memory,
+                      crypto_pwhash_ALG_ARGON2ID13) != 0)
         return kl_fail(KL_MEMORY, "no %u MiB of memory for Argon2id", params->memory / 1024);
     return KL_OK;
 }
@@ -193,7 +194,8 @@ enum kl_rc kl_kdf_derive(const struct kl_kdf_params *params, struct kl_view pass
     const uint8_t none = 0;
     const struct kdf *kdf;
 
-    if (params->kdf < KL_KDF_HKDF || params->kdf > KL_KDF_PBKDF2) return kl_fail(KL_INTEGRITY, "no such key derivation: %u", (unsigned)params->kdf);
+    if (params->kdf < KL_KDF_HKDF || params->kdf > KL_KDF_PBKDF2)
+        return kl_fail(KL_INTEGRITY, "no such key derivation: %u", (unsigned)params->kdf);
     kdf = &kdfs[params->kdf];
     if (!is_within(params->passes, kdf->passes) || !is_within(params->memory, kdf->memory))
         return kl_fail(KL_INTEGRITY, "no key is derived with %u passes and %u KiB", params->passes, params->memory);

@@ -14,13 +14,17 @@
 enum kl_kdf { KL_KDF_HKDF = 1, KL_KDF_ARGON2ID = 2, KL_KDF_PBKDF2 = 3 };
 
 #define KL_KDF_SALT_LEN 16
-#define KL_GENERATED_LEN 36 /* characters of a generated PIN: "kl1_" and 32 of RFC 4648 base32, lower case, without padding: 16 random bytes and the first 4 of SHA-256("keyladder/1/pin" and them) */
+/*
+ * Characters of a generated PIN: "kl1_" and 32 of RFC 4648 base32, lower case,
+ * without padding: 16 random bytes and the first 4 of SHA-256("keyladder/1/pin" and them).
+ */
+#define KL_GENERATED_LEN 36
 
 /* How a key is made from a passphrase; all of it is stored in clear and authenticated (doc/format.md, "Passphrases"). */
 struct kl_kdf_params {
     enum kl_kdf kdf;
-    uint32_t passes;  /* Argon2id: time cost; PBKDF2: iterations; HKDF: 0 */
-    uint32_t memory;  /* Argon2id: KiB; else 0 */
+    uint32_t passes; /* Argon2id: time cost; PBKDF2: iterations; HKDF: 0 */
+    uint32_t memory; /* Argon2id: KiB; else 0 */
     uint8_t salt[KL_KDF_SALT_LEN];
 };
 

@@ -98,7 +98,8 @@ const char *kl_root_type(const struct kl_root *root)
     return root->ops->type;
 }
 
-enum kl_rc kl_root_wrap(struct kl_root *root, const struct kl_root_context *context, const struct kl_secret *plain, struct kl_root_sealed *out)
+enum kl_rc kl_root_wrap(struct kl_root *root, const struct kl_root_context *context, const struct kl_secret *plain,
+                        struct kl_root_sealed *out)
 {
     struct kl_root_answer answer = { .failure = KL_ROOT_CLASS_OK };
     enum kl_rc rc;
@@ -118,7 +119,8 @@ enum kl_rc kl_root_wrap(struct kl_root *root, const struct kl_root_context *cont
     return rc;
 }
 
-enum kl_rc kl_root_unwrap(struct kl_root *root, const struct kl_root_context *context, const struct kl_root_sealed *sealed, struct kl_secret *plain)
+enum kl_rc kl_root_unwrap(struct kl_root *root, const struct kl_root_context *context, const struct kl_root_sealed *sealed,
+                          struct kl_secret *plain)
 {
     struct kl_root_answer answer = { .failure = KL_ROOT_CLASS_OK };
     enum kl_rc rc;
@@ -130,7 +132,8 @@ enum kl_rc kl_root_unwrap(struct kl_root *root, const struct kl_root_context *co
         return judge(root, "unwrap the master key", KL_INTEGRITY, &answer);
     }
     rc = root->ops->unwrap(root->provider, context, sealed, deadline_from_now(), plain, &answer);
-    if (rc == KL_OK && (plain->len == 0 || plain->len > KL_ROOT_PLAIN_MAX)) rc = kl_fail(KL_INTEGRITY, "its answer has an impossible length");
+    if (rc == KL_OK && (plain->len == 0 || plain->len > KL_ROOT_PLAIN_MAX))
+        rc = kl_fail(KL_INTEGRITY, "its answer has an impossible length");
     rc = judge(root, "unwrap the master key", rc, &answer);
     if (rc != KL_OK) kl_secret_clear(plain);
     return rc;

@@ -32,17 +32,17 @@ struct kl_root_answer {
 
 /* Bound to what is wrapped, as AAD or encryption context where the service has it. */
 struct kl_root_context {
-    struct kl_view serial;       /* of the token */
-    struct kl_view environment;  /* of the token, may be empty */
-    const char *purpose;         /* "root" or "user" */
-    uint32_t version;            /* of the master */
+    struct kl_view serial;      /* of the token */
+    struct kl_view environment; /* of the token, may be empty */
+    const char *purpose;        /* "root" or "user" */
+    uint32_t version;           /* of the master */
 };
 
 /* One sealed copy as the store keeps it: which root made it, the provider's bytes and its opaque metadata. */
 struct kl_root_sealed {
-    uint8_t *data;      /* KL_ROOT_SEALED_MAX bytes of room when being filled */
+    uint8_t *data; /* KL_ROOT_SEALED_MAX bytes of room when being filled */
     size_t len;
-    uint8_t *meta;      /* KL_ROOT_META_MAX bytes of room when being filled */
+    uint8_t *meta; /* KL_ROOT_META_MAX bytes of room when being filled */
     size_t meta_len;
 };
 
@@ -79,8 +79,10 @@ const char *kl_root_type(const struct kl_root *root);
  * KL_ROOT_PLAIN_MAX bytes, none, or a context that is too long. A failed wrap
  * leaves out's lengths at 0, a failed unwrap `plain` empty. No lock may be held across them.
  */
-KL_MUST_USE enum kl_rc kl_root_wrap(struct kl_root *root, const struct kl_root_context *context, const struct kl_secret *plain, struct kl_root_sealed *out);
-KL_MUST_USE enum kl_rc kl_root_unwrap(struct kl_root *root, const struct kl_root_context *context, const struct kl_root_sealed *sealed, struct kl_secret *plain);
+KL_MUST_USE enum kl_rc kl_root_wrap(struct kl_root *root, const struct kl_root_context *context, const struct kl_secret *plain,
+                                    struct kl_root_sealed *out);
+KL_MUST_USE enum kl_rc kl_root_unwrap(struct kl_root *root, const struct kl_root_context *context, const struct kl_root_sealed *sealed,
+                                      struct kl_secret *plain);
 KL_MUST_USE enum kl_rc kl_root_describe(struct kl_root *root, char *words, size_t cap);
 
 extern const struct kl_root_ops kl_root_local;

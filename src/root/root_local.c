@@ -137,16 +137,18 @@ static enum kl_rc local_wrap(void *provider, const struct kl_root_context *conte
 static enum kl_rc deny(const struct local *local, struct kl_root_answer *answer)
 {
     answer->failure = KL_ROOT_CLASS_DENIED;
-    snprintf(answer->words, sizeof answer->words, "the passphrase of root %.128s does not open this token (or its sealed copy was changed)", local->name);
+    snprintf(answer->words, sizeof answer->words, "the passphrase of root %.128s does not open this token (or its sealed copy was changed)",
+             local->name);
     return KL_ROOT_DENIED;
 }
 
 static enum kl_rc wrong(const struct local *local, struct kl_root_answer *answer)
 {
     answer->failure = KL_ROOT_CLASS_WRONG;
-    snprintf(answer->words, sizeof answer->words,
-             "the sealed copy of root %.64s has a form that no local root writes: it was changed or is another root's; restore the store from a backup",
-             local->name);
+    snprintf(
+        answer->words, sizeof answer->words,
+        "the sealed copy of root %.64s has a form that no local root writes: it was changed or is another root's; restore the store from a backup",
+        local->name);
     return KL_INTEGRITY;
 }
 
@@ -165,7 +167,8 @@ static enum kl_rc local_unwrap(void *provider, const struct kl_root_context *con
     enum kl_rc rc;
 
     (void)deadline;
-    if (!meta_read(meta, &kdf) || sealed->len <= IV_LEN + TAG_LEN || sealed->len > IV_LEN + KL_ROOT_PLAIN_MAX + TAG_LEN) return wrong(local, answer);
+    if (!meta_read(meta, &kdf) || sealed->len <= IV_LEN + TAG_LEN || sealed->len > IV_LEN + KL_ROOT_PLAIN_MAX + TAG_LEN)
+        return wrong(local, answer);
     len = sealed->len - IV_LEN - TAG_LEN;
     KL_TRY(aad_write(context, meta, room, &params.aad));
     KL_TRY(passphrase_read(local, &passphrase));
