@@ -607,41 +607,37 @@ KL_PKCS11_DECLARE(C_LoginUser, (CK_SESSION_HANDLE session, CK_USER_TYPE user_typ
 KL_PKCS11_DECLARE(C_SessionCancel, (CK_SESSION_HANDLE session, CK_FLAGS flags));
 
 KL_PKCS11_DECLARE(C_MessageEncryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key));
-KL_PKCS11_DECLARE(C_EncryptMessage, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad,
-                                     CK_ULONG aad_len, CK_BYTE *plaintext, CK_ULONG plaintext_len, CK_BYTE *ciphertext,
-                                     CK_ULONG *ciphertext_len));
-KL_PKCS11_DECLARE(C_EncryptMessageBegin, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len,
-                                          CK_BYTE *aad, CK_ULONG aad_len));
-KL_PKCS11_DECLARE(C_EncryptMessageNext,
-                  (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *plaintext,
-                   CK_ULONG plaintext_len, CK_BYTE *ciphertext, CK_ULONG *ciphertext_len, CK_FLAGS flags));
+KL_PKCS11_DECLARE(C_EncryptMessage, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len,
+                                     CK_BYTE *plaintext, CK_ULONG plaintext_len, CK_BYTE *ciphertext, CK_ULONG *ciphertext_len));
+KL_PKCS11_DECLARE(C_EncryptMessageBegin,
+                  (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len));
+KL_PKCS11_DECLARE(C_EncryptMessageNext, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *plaintext,
+                                         CK_ULONG plaintext_len, CK_BYTE *ciphertext, CK_ULONG *ciphertext_len, CK_FLAGS flags));
 KL_PKCS11_DECLARE(C_MessageEncryptFinal, (CK_SESSION_HANDLE session));
 
 KL_PKCS11_DECLARE(C_MessageDecryptInit, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key));
-KL_PKCS11_DECLARE(C_DecryptMessage, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad,
-                                     CK_ULONG aad_len, CK_BYTE *ciphertext, CK_ULONG ciphertext_len, CK_BYTE *plaintext,
-                                     CK_ULONG *plaintext_len));
-KL_PKCS11_DECLARE(C_DecryptMessageBegin, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len,
-                                          CK_BYTE *aad, CK_ULONG aad_len));
-KL_PKCS11_DECLARE(C_DecryptMessageNext,
-                  (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *ciphertext,
-                   CK_ULONG ciphertext_len, CK_BYTE *plaintext, CK_ULONG *plaintext_len, CK_FLAGS flags));
+KL_PKCS11_DECLARE(C_DecryptMessage, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len,
+                                     CK_BYTE *ciphertext, CK_ULONG ciphertext_len, CK_BYTE *plaintext, CK_ULONG *plaintext_len));
+KL_PKCS11_DECLARE(C_DecryptMessageBegin,
+                  (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len));
+KL_PKCS11_DECLARE(C_DecryptMessageNext, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *ciphertext,
+                                         CK_ULONG ciphertext_len, CK_BYTE *plaintext, CK_ULONG *plaintext_len, CK_FLAGS flags));
 KL_PKCS11_DECLARE(C_MessageDecryptFinal, (CK_SESSION_HANDLE session));
 
 KL_PKCS11_DECLARE(C_MessageSignInit, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key));
-KL_PKCS11_DECLARE(C_SignMessage, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *data,
-                                  CK_ULONG data_len, CK_BYTE *signature, CK_ULONG *signature_len));
+KL_PKCS11_DECLARE(C_SignMessage, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *data, CK_ULONG data_len,
+                                  CK_BYTE *signature, CK_ULONG *signature_len));
 KL_PKCS11_DECLARE(C_SignMessageBegin, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len));
-KL_PKCS11_DECLARE(C_SignMessageNext, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *data,
-                                      CK_ULONG data_len, CK_BYTE *signature, CK_ULONG *signature_len));
+KL_PKCS11_DECLARE(C_SignMessageNext, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *data, CK_ULONG data_len,
+                                      CK_BYTE *signature, CK_ULONG *signature_len));
 KL_PKCS11_DECLARE(C_MessageSignFinal, (CK_SESSION_HANDLE session));
 
 KL_PKCS11_DECLARE(C_MessageVerifyInit, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key));
-KL_PKCS11_DECLARE(C_VerifyMessage, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *data,
-                                    CK_ULONG data_len, CK_BYTE *signature, CK_ULONG signature_len));
+KL_PKCS11_DECLARE(C_VerifyMessage, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *data, CK_ULONG data_len,
+                                    CK_BYTE *signature, CK_ULONG signature_len));
 KL_PKCS11_DECLARE(C_VerifyMessageBegin, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len));
-KL_PKCS11_DECLARE(C_VerifyMessageNext, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len,
-                                        CK_BYTE *data, CK_ULONG data_len, CK_BYTE *signature, CK_ULONG signature_len));
+KL_PKCS11_DECLARE(C_VerifyMessageNext, (CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *data,
+                                        CK_ULONG data_len, CK_BYTE *signature, CK_ULONG signature_len));
 KL_PKCS11_DECLARE(C_MessageVerifyFinal, (CK_SESSION_HANDLE session));
 #endif
 
@@ -669,145 +665,59 @@ typedef struct CK_ASYNC_DATA {
 } CK_ASYNC_DATA;
 typedef CK_ASYNC_DATA *CK_ASYNC_DATA_PTR;
 
-KL_PKCS11_DECLARE(C_EncapsulateKey, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE public_key,
-                                     CK_ATTRIBUTE *template_, CK_ULONG count, CK_BYTE *ciphertext,
-                                     CK_ULONG *ciphertext_len, CK_OBJECT_HANDLE *key));
-KL_PKCS11_DECLARE(C_DecapsulateKey, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE private_key,
-                                     CK_ATTRIBUTE *template_, CK_ULONG count, CK_BYTE *ciphertext,
-                                     CK_ULONG ciphertext_len, CK_OBJECT_HANDLE *key));
-KL_PKCS11_DECLARE(C_VerifySignatureInit, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key,
-                                          CK_BYTE *signature, CK_ULONG signature_len));
+KL_PKCS11_DECLARE(C_EncapsulateKey,
+                  (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE public_key, CK_ATTRIBUTE *template_, CK_ULONG count,
+                   CK_BYTE *ciphertext, CK_ULONG *ciphertext_len, CK_OBJECT_HANDLE *key));
+KL_PKCS11_DECLARE(C_DecapsulateKey,
+                  (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE private_key, CK_ATTRIBUTE *template_,
+                   CK_ULONG count, CK_BYTE *ciphertext, CK_ULONG ciphertext_len, CK_OBJECT_HANDLE *key));
+KL_PKCS11_DECLARE(C_VerifySignatureInit,
+                  (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, CK_BYTE *signature, CK_ULONG signature_len));
 KL_PKCS11_DECLARE(C_VerifySignature, (CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_len));
 KL_PKCS11_DECLARE(C_VerifySignatureUpdate, (CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG part_len));
 KL_PKCS11_DECLARE(C_VerifySignatureFinal, (CK_SESSION_HANDLE session));
-KL_PKCS11_DECLARE(C_GetSessionValidationFlags,
-                  (CK_SESSION_HANDLE session, CK_SESSION_VALIDATION_FLAGS_TYPE type, CK_FLAGS *flags));
+KL_PKCS11_DECLARE(C_GetSessionValidationFlags, (CK_SESSION_HANDLE session, CK_SESSION_VALIDATION_FLAGS_TYPE type, CK_FLAGS *flags));
 KL_PKCS11_DECLARE(C_AsyncComplete, (CK_SESSION_HANDLE session, CK_UTF8CHAR *function_name, CK_ASYNC_DATA *result));
 KL_PKCS11_DECLARE(C_AsyncGetID, (CK_SESSION_HANDLE session, CK_UTF8CHAR *function_name, CK_ULONG *id));
-KL_PKCS11_DECLARE(C_AsyncJoin, (CK_SESSION_HANDLE session, CK_UTF8CHAR *function_name, CK_ULONG id, CK_BYTE *data,
-                                CK_ULONG data_len));
-KL_PKCS11_DECLARE(C_WrapKeyAuthenticated,
-                  (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE wrapping_key,
-                   CK_OBJECT_HANDLE key, CK_BYTE *aad, CK_ULONG aad_len, CK_BYTE *wrapped, CK_ULONG *wrapped_len));
+KL_PKCS11_DECLARE(C_AsyncJoin, (CK_SESSION_HANDLE session, CK_UTF8CHAR *function_name, CK_ULONG id, CK_BYTE *data, CK_ULONG data_len));
+KL_PKCS11_DECLARE(C_WrapKeyAuthenticated, (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE wrapping_key,
+                                           CK_OBJECT_HANDLE key, CK_BYTE *aad, CK_ULONG aad_len, CK_BYTE *wrapped, CK_ULONG *wrapped_len));
 KL_PKCS11_DECLARE(C_UnwrapKeyAuthenticated,
-                  (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE unwrapping_key,
-                   CK_BYTE *wrapped, CK_ULONG wrapped_len, CK_ATTRIBUTE *template_, CK_ULONG count, CK_BYTE *aad,
-                   CK_ULONG aad_len, CK_OBJECT_HANDLE *key));
+                  (CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE unwrapping_key, CK_BYTE *wrapped,
+                   CK_ULONG wrapped_len, CK_ATTRIBUTE *template_, CK_ULONG count, CK_BYTE *aad, CK_ULONG aad_len, CK_OBJECT_HANDLE *key));
 #endif
 
 /*
  * The order of the members is the standard's. FUNCTIONS(row) names each function
  * once, for whoever needs one row a function.
  */
-#define KL_PKCS11_FUNCTIONS_2_40(row) \
-    row(C_Initialize) \
-    row(C_Finalize) \
-    row(C_GetInfo) \
-    row(C_GetFunctionList) \
-    row(C_GetSlotList) \
-    row(C_GetSlotInfo) \
-    row(C_GetTokenInfo) \
-    row(C_GetMechanismList) \
-    row(C_GetMechanismInfo) \
-    row(C_InitToken) \
-    row(C_InitPIN) \
-    row(C_SetPIN) \
-    row(C_OpenSession) \
-    row(C_CloseSession) \
-    row(C_CloseAllSessions) \
-    row(C_GetSessionInfo) \
-    row(C_GetOperationState) \
-    row(C_SetOperationState) \
-    row(C_Login) \
-    row(C_Logout) \
-    row(C_CreateObject) \
-    row(C_CopyObject) \
-    row(C_DestroyObject) \
-    row(C_GetObjectSize) \
-    row(C_GetAttributeValue) \
-    row(C_SetAttributeValue) \
-    row(C_FindObjectsInit) \
-    row(C_FindObjects) \
-    row(C_FindObjectsFinal) \
-    row(C_EncryptInit) \
-    row(C_Encrypt) \
-    row(C_EncryptUpdate) \
-    row(C_EncryptFinal) \
-    row(C_DecryptInit) \
-    row(C_Decrypt) \
-    row(C_DecryptUpdate) \
-    row(C_DecryptFinal) \
-    row(C_DigestInit) \
-    row(C_Digest) \
-    row(C_DigestUpdate) \
-    row(C_DigestKey) \
-    row(C_DigestFinal) \
-    row(C_SignInit) \
-    row(C_Sign) \
-    row(C_SignUpdate) \
-    row(C_SignFinal) \
-    row(C_SignRecoverInit) \
-    row(C_SignRecover) \
-    row(C_VerifyInit) \
-    row(C_Verify) \
-    row(C_VerifyUpdate) \
-    row(C_VerifyFinal) \
-    row(C_VerifyRecoverInit) \
-    row(C_VerifyRecover) \
-    row(C_DigestEncryptUpdate) \
-    row(C_DecryptDigestUpdate) \
-    row(C_SignEncryptUpdate) \
-    row(C_DecryptVerifyUpdate) \
-    row(C_GenerateKey) \
-    row(C_GenerateKeyPair) \
-    row(C_WrapKey) \
-    row(C_UnwrapKey) \
-    row(C_DeriveKey) \
-    row(C_SeedRandom) \
-    row(C_GenerateRandom) \
-    row(C_GetFunctionStatus) \
-    row(C_CancelFunction) \
-    row(C_WaitForSlotEvent)
+#define KL_PKCS11_FUNCTIONS_2_40(row)                                                                                                      \
+    row(C_Initialize) row(C_Finalize) row(C_GetInfo) row(C_GetFunctionList) row(C_GetSlotList) row(C_GetSlotInfo) row(C_GetTokenInfo)      \
+        row(C_GetMechanismList) row(C_GetMechanismInfo) row(C_InitToken) row(C_InitPIN) row(C_SetPIN) row(C_OpenSession)                   \
+            row(C_CloseSession) row(C_CloseAllSessions) row(C_GetSessionInfo) row(C_GetOperationState) row(C_SetOperationState)            \
+                row(C_Login) row(C_Logout) row(C_CreateObject) row(C_CopyObject) row(C_DestroyObject) row(C_GetObjectSize)                 \
+                    row(C_GetAttributeValue) row(C_SetAttributeValue) row(C_FindObjectsInit) row(C_FindObjects) row(C_FindObjectsFinal)    \
+                        row(C_EncryptInit) row(C_Encrypt) row(C_EncryptUpdate) row(C_EncryptFinal) row(C_DecryptInit) row(C_Decrypt)       \
+                            row(C_DecryptUpdate) row(C_DecryptFinal) row(C_DigestInit) row(C_Digest) row(C_DigestUpdate) row(C_DigestKey)  \
+                                row(C_DigestFinal) row(C_SignInit) row(C_Sign) row(C_SignUpdate) row(C_SignFinal) row(C_SignRecoverInit)   \
+                                    row(C_SignRecover) row(C_VerifyInit) row(C_Verify) row(C_VerifyUpdate) row(C_VerifyFinal)              \
+                                        row(C_VerifyRecoverInit) row(C_VerifyRecover) row(C_DigestEncryptUpdate)                           \
+                                            row(C_DecryptDigestUpdate) row(C_SignEncryptUpdate) row(C_DecryptVerifyUpdate)                 \
+                                                row(C_GenerateKey) row(C_GenerateKeyPair) row(C_WrapKey) row(C_UnwrapKey) row(C_DeriveKey) \
+                                                    row(C_SeedRandom) row(C_GenerateRandom) row(C_GetFunctionStatus) row(C_CancelFunction) \
+                                                        row(C_WaitForSlotEvent)
 
-#define KL_PKCS11_FUNCTIONS_3_0(row) \
-    row(C_GetInterfaceList) \
-    row(C_GetInterface) \
-    row(C_LoginUser) \
-    row(C_SessionCancel) \
-    row(C_MessageEncryptInit) \
-    row(C_EncryptMessage) \
-    row(C_EncryptMessageBegin) \
-    row(C_EncryptMessageNext) \
-    row(C_MessageEncryptFinal) \
-    row(C_MessageDecryptInit) \
-    row(C_DecryptMessage) \
-    row(C_DecryptMessageBegin) \
-    row(C_DecryptMessageNext) \
-    row(C_MessageDecryptFinal) \
-    row(C_MessageSignInit) \
-    row(C_SignMessage) \
-    row(C_SignMessageBegin) \
-    row(C_SignMessageNext) \
-    row(C_MessageSignFinal) \
-    row(C_MessageVerifyInit) \
-    row(C_VerifyMessage) \
-    row(C_VerifyMessageBegin) \
-    row(C_VerifyMessageNext) \
-    row(C_MessageVerifyFinal)
+#define KL_PKCS11_FUNCTIONS_3_0(row)                                                                                                    \
+    row(C_GetInterfaceList) row(C_GetInterface) row(C_LoginUser) row(C_SessionCancel) row(C_MessageEncryptInit) row(C_EncryptMessage)   \
+        row(C_EncryptMessageBegin) row(C_EncryptMessageNext) row(C_MessageEncryptFinal) row(C_MessageDecryptInit) row(C_DecryptMessage) \
+            row(C_DecryptMessageBegin) row(C_DecryptMessageNext) row(C_MessageDecryptFinal) row(C_MessageSignInit) row(C_SignMessage)   \
+                row(C_SignMessageBegin) row(C_SignMessageNext) row(C_MessageSignFinal) row(C_MessageVerifyInit) row(C_VerifyMessage)    \
+                    row(C_VerifyMessageBegin) row(C_VerifyMessageNext) row(C_MessageVerifyFinal)
 
-#define KL_PKCS11_FUNCTIONS_3_2(row) \
-    row(C_EncapsulateKey) \
-    row(C_DecapsulateKey) \
-    row(C_VerifySignatureInit) \
-    row(C_VerifySignature) \
-    row(C_VerifySignatureUpdate) \
-    row(C_VerifySignatureFinal) \
-    row(C_GetSessionValidationFlags) \
-    row(C_AsyncComplete) \
-    row(C_AsyncGetID) \
-    row(C_AsyncJoin) \
-    row(C_WrapKeyAuthenticated) \
-    row(C_UnwrapKeyAuthenticated)
+#define KL_PKCS11_FUNCTIONS_3_2(row)                                                                                           \
+    row(C_EncapsulateKey) row(C_DecapsulateKey) row(C_VerifySignatureInit) row(C_VerifySignature) row(C_VerifySignatureUpdate) \
+        row(C_VerifySignatureFinal) row(C_GetSessionValidationFlags) row(C_AsyncComplete) row(C_AsyncGetID) row(C_AsyncJoin)   \
+            row(C_WrapKeyAuthenticated) row(C_UnwrapKeyAuthenticated)
 
 #define KL_PKCS11_MEMBER(name) CK_##name name;
 

@@ -13,7 +13,10 @@ struct number {
     unsigned long ought;
 };
 
-#define N(name, ought) { #name, name, ought }
+#define N(name, ought)     \
+    {                      \
+#name, name, ought \
+    }
 
 /* PKCS #11 3.2, its header pkcs11t.h. */
 static const struct number numbers[] = {
@@ -247,8 +250,7 @@ static void function_lists_have_the_members_in_the_order_of_the_standard(void)
 
 static void the_rows_of_functions_name_every_member_once_and_in_order(void)
 {
-    static const size_t offsets[] = { KL_PKCS11_FUNCTIONS_2_40(OFFSET) KL_PKCS11_FUNCTIONS_3_0(OFFSET)
-                                          KL_PKCS11_FUNCTIONS_3_2(OFFSET) };
+    static const size_t offsets[] = { KL_PKCS11_FUNCTIONS_2_40(OFFSET) KL_PKCS11_FUNCTIONS_3_0(OFFSET) KL_PKCS11_FUNCTIONS_3_2(OFFSET) };
 
     CU_ASSERT_EQUAL(0 KL_PKCS11_FUNCTIONS_2_40(COUNT), 68);
     CU_ASSERT_EQUAL(0 KL_PKCS11_FUNCTIONS_3_0(COUNT), 24);
