@@ -34,6 +34,24 @@ struct kl_aead {
     uint8_t key[32];
 };
 
+/* In place is fine; EVP gives up half-way where one begins inside the other. */
+static bool overlaps(struct kl_view in, const uint8_t *out)
+{
+    uintptr_t a = (uintptr_t)in.data;
+    uintptr_t b = (uintptr_t)out;
+
+    return a != b && (a < b ? b - a : a - b) < in.len;
+}
+
+/* Input and output of `seal`, `open` and `update`. */
+static enum kl_rc data_check(struct kl_view in, const uint8_t *out, uint64_t most)
+{
+    KL_CHECK(in.len == 0 || (in.data != NULL && out != NULL), KL_ARG);
+    KL_CHECK(!overlaps(in, out), KL_ARG);
+    KL_CHECK(in.len <= most, KL_DATA_LENGTH);
+    return KL_OK;
+}
+
 /* SIZE_MAX: none */
 static size_t engine_index(enum kl_aead_algorithm algorithm, size_t key_len, size_t iv_len)
 {
@@ -126,8 +144,7 @@ enum kl_rc kl_aead_seal(struct kl_aead *aead, const struct kl_aead_params *param
     enum kl_rc rc;
 
     aead->running = NULL;
-    KL_CHECK(in.len == 0 || (in.data != NULL && out != NULL), KL_ARG);
-    KL_CHECK(in.len <= KL_GCM_DATA_MAX, KL_DATA_LENGTH);
+    KL_TRY(data_check(in, out, KL_GCM_DATA_MAX));
     KL_CHECK(tag_len_is_allowed(aead, params->tag_len), KL_PARAMETER);
     KL_TRY(engine_for(aead, params->iv.len, &engine, &context));
     rc = engine->seal(context, params, in, out, tag);
@@ -145,8 +162,7 @@ enum kl_rc kl_aead_open(struct kl_aead *aead, const struct kl_aead_params *param
     enum kl_rc rc;
 
     aead->running = NULL;
-    KL_CHECK(in.len == 0 || (in.data != NULL && out != NULL), KL_ARG);
-    KL_CHECK(in.len <= KL_GCM_DATA_MAX, KL_DATA_LENGTH);
+    KL_TRY(data_check(in, out, KL_GCM_DATA_MAX));
     KL_CHECK(tag_len_is_allowed(aead, params->tag_len), KL_PARAMETER);
     KL_TRY(engine_for(aead, params->iv.len, &engine, &context));
     rc = engine->open(context, params, in, tag, out);
@@ -176,8 +192,7 @@ enum kl_rc kl_aead_update(struct kl_aead *aead, struct kl_view in, uint8_t *out)
     KL_CHECK(engine != NULL, KL_ARG);
     if (in.len == 0) return KL_OK;
     aead->running = NULL;
-    KL_CHECK(in.data != NULL && out != NULL, KL_ARG);
-    KL_CHECK(in.len <= aead->left, KL_DATA_LENGTH);
+    KL_TRY(data_check(in, out, aead->left));
     rc = engine->update(aead->running_context, in, out);
     if (rc != KL_OK) {
         kl_wipe(out, in.len);

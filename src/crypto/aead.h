@@ -60,7 +60,7 @@ const char *kl_aead_engine_name(void);
 
 /*
  * Encrypts at once: in.len bytes to `out` and params->tag_len bytes to `tag`. `out` may
- * be in.data (in place); other overlaps are the caller's to refuse. KL_PARAMETER for an IV or tag
+ * be in.data (in place); any other overlap is KL_ARG. KL_PARAMETER for an IV or tag
  * length that no engine takes (IVs: GCM 1 to 128 bytes, ChaCha20 12; tags: GCM 4
  * to 16 bytes, ChaCha20 16), KL_DATA_LENGTH beyond KL_GCM_DATA_MAX, KL_CRYPTO.
  * After a failure `out` and `tag` are zeroed.

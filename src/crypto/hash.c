@@ -28,6 +28,7 @@ static const struct shape {
 struct hasher {
     const struct kl_fetched *fetched;
     EVP_MD_CTX *ctx[KL_HASHES];
+    bool begun[KL_HASHES]; /* holds the state of an empty message */
 };
 
 #define SLOTS 16 /* a power of two */
@@ -80,19 +81,45 @@ static void hasher_give(struct hasher *hasher)
     free(hasher);
 }
 
-/* A keyed state is as good as the key: beginning anew overwrites it, freeing wipes it. */
-static void hasher_forget(struct hasher *hasher, enum kl_hash hash)
+/* A digest's first use of a context asks for memory; later ones do not. */
+static bool ctx_make(struct hasher *hasher, enum kl_hash hash)
 {
-    if (hasher->ctx[hash] == NULL) return;
-    if (EVP_DigestInit_ex2(hasher->ctx[hash], hasher->fetched->hash[hash], NULL) == 1) return;
-    EVP_MD_CTX_free(hasher->ctx[hash]);
-    hasher->ctx[hash] = NULL;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    if (ctx == NULL || EVP_DigestInit_ex2(ctx, hasher->fetched->hash[hash], NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        return false;
+    }
+    hasher->ctx[hash] = ctx;
+    hasher->begun[hash] = true;
+    return true;
 }
 
 static bool begin(struct hasher *hasher, enum kl_hash hash)
 {
-    if (hasher->ctx[hash] == NULL) hasher->ctx[hash] = EVP_MD_CTX_new();
-    return hasher->ctx[hash] != NULL && EVP_DigestInit_ex2(hasher->ctx[hash], hasher->fetched->hash[hash], NULL) == 1;
+    if (hasher->ctx[hash] == NULL) {
+        bool good;
+
+        kl_crypto_enter();
+        good = ctx_make(hasher, hash);
+        kl_crypto_leave();
+        if (!good) return false;
+    }
+    if (hasher->begun[hash]) {
+        hasher->begun[hash] = false;
+        return true;
+    }
+    return EVP_DigestInit_ex2(hasher->ctx[hash], NULL, NULL) == 1;
+}
+
+/* A keyed state is as good as the key: beginning anew overwrites it, freeing wipes it. */
+static void hasher_forget(struct hasher *hasher, enum kl_hash hash)
+{
+    if (hasher->ctx[hash] == NULL || hasher->begun[hash]) return;
+    hasher->begun[hash] = EVP_DigestInit_ex2(hasher->ctx[hash], NULL, NULL) == 1;
+    if (hasher->begun[hash]) return;
+    EVP_MD_CTX_free(hasher->ctx[hash]);
+    hasher->ctx[hash] = NULL;
 }
 
 static bool feed(struct hasher *hasher, enum kl_hash hash, const struct kl_view *parts, size_t count)
@@ -125,7 +152,7 @@ static bool keyed(struct hasher *hasher, enum kl_hash hash, struct kl_view key, 
     } else if (key.len > 0) {
         memcpy(block, key.data, key.len);
     }
-    for (size_t i = 0; i < shapes[hash].block; i++) block[i] ^= pad;
+    for (size_t i = 0; i < BLOCK_MAX; i++) block[i] ^= pad;
     return good;
 }
 
@@ -147,7 +174,7 @@ static bool hmac(struct hasher *hasher, enum kl_hash hash, struct kl_view key, c
                 feed(hasher, hash, &message->first, 1) && feed(hasher, hash, message->parts, message->count) &&
                 feed(hasher, hash, &message->last, 1) && end(hasher, hash, inner);
 
-    for (size_t i = 0; i < shapes[hash].block; i++) block[i] ^= 0x36 ^ 0x5C;
+    for (size_t i = 0; i < BLOCK_MAX; i++) block[i] ^= 0x36 ^ 0x5C;
     good = good && digest(hasher, hash, rest, 2, out);
     kl_wipe(block, sizeof block);
     kl_wipe(inner, sizeof inner);

@@ -65,20 +65,24 @@ static bool fetch(struct kl_fetched *it)
     return fetch_ciphers(it) && fetch_hashes(it);
 }
 
-/* Beside `fetched`, so that the usual way is a load and no call. */
-static const struct kl_fetched *fetch_first(void)
+static struct kl_fetched *fetched_make(void)
 {
     struct kl_fetched *mine = calloc(1, sizeof *mine);
+
+    if (mine != NULL && fetch(mine)) return mine;
+    if (kl_crypto_failed("start") != KL_OK) fetched_free(mine);
+    return NULL;
+}
+
+static const struct kl_fetched *fetch_first(void)
+{
     struct kl_fetched *theirs = NULL;
+    struct kl_fetched *mine;
 
-    if (mine == NULL || !fetch(mine)) {
-        enum kl_rc rc = kl_crypto_failed("start");
-
-        (void)rc; /* the caller makes its own from NULL; the words stay */
-        fetched_free(mine);
-        return NULL;
-    }
-    if (atomic_compare_exchange_strong(&fetched, &theirs, mine)) return mine;
+    kl_crypto_enter();
+    mine = fetched_make();
+    kl_crypto_leave();
+    if (mine == NULL || atomic_compare_exchange_strong(&fetched, &theirs, mine)) return mine;
     fetched_free(mine);
     return theirs;
 }

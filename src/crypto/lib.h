@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * The private OSSL_LIB_CTX: default provider only, no openssl.cnf, nothing of
- * the host's touched, no atexit. It lives as long as the process, over
- * C_Finalize and in forked children.
+ * the host's touched, its error queue included, no atexit. It lives as long as
+ * the process, over C_Finalize and in forked children.
  */
 #ifndef KL_CRYPTO_LIB_H
 #define KL_CRYPTO_LIB_H
@@ -15,13 +15,5 @@
  * they must; called early it tells a broken OpenSSL apart. Thread-safe, holds no lock. KL_CRYPTO.
  */
 KL_MUST_USE enum kl_rc kl_crypto_open(void);
-
-/*
- * Around every entry of ours that may reach OpenSSL: leaves the host's error
- * queue of this thread as found. The functions of this room do not call these
- * themselves, the entry points do, once each; pairs may nest.
- */
-void kl_crypto_enter(void);
-void kl_crypto_leave(void);
 
 #endif

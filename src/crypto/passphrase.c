@@ -149,10 +149,8 @@ static enum kl_rc by_argon2id(const struct kl_kdf_params *params, struct kl_view
     return KL_OK;
 }
 
-static enum kl_rc by_pbkdf2(const struct kl_kdf_params *params, struct kl_view passphrase, uint8_t *key)
+static enum kl_rc pbkdf2(EVP_KDF_CTX *ctx, const struct kl_kdf_params *params, struct kl_view passphrase, uint8_t *key)
 {
-    const struct kl_fetched *fetched = kl_crypto_fetched();
-    EVP_KDF_CTX *ctx = fetched != NULL ? EVP_KDF_CTX_new(fetched->pbkdf2) : NULL;
     unsigned iterations = params->passes;
     char digest[] = "SHA2-512";
     /* OSSL_PARAM knows no const; the derivation writes to none of these. */
@@ -163,12 +161,24 @@ static enum kl_rc by_pbkdf2(const struct kl_kdf_params *params, struct kl_view p
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_end(),
     };
-    int good;
 
-    if (ctx == NULL) return fetched == NULL ? KL_CRYPTO : kl_crypto_failed("begin PBKDF2");
-    good = EVP_KDF_derive(ctx, key, KEY_LEN, args);
+    if (ctx == NULL || EVP_KDF_derive(ctx, key, KEY_LEN, args) != 1) return kl_crypto_failed("do PBKDF2");
+    return KL_OK;
+}
+
+static enum kl_rc by_pbkdf2(const struct kl_kdf_params *params, struct kl_view passphrase, uint8_t *key)
+{
+    const struct kl_fetched *fetched = kl_crypto_fetched();
+    EVP_KDF_CTX *ctx;
+    enum kl_rc rc;
+
+    if (fetched == NULL) return KL_CRYPTO;
+    kl_crypto_enter();
+    ctx = EVP_KDF_CTX_new(fetched->pbkdf2);
+    rc = pbkdf2(ctx, params, passphrase, key);
     EVP_KDF_CTX_free(ctx);
-    return good == 1 ? KL_OK : kl_crypto_failed("do PBKDF2");
+    kl_crypto_leave();
+    return rc;
 }
 
 enum kl_rc kl_kdf_params_for(struct kl_view passphrase, uint64_t memory, struct kl_kdf_params *out)
