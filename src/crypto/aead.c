@@ -134,7 +134,9 @@ void kl_aead_free(struct kl_aead *aead)
 
 const char *kl_aead_engine_name(void)
 {
-    return engines[engine_index(KL_AEAD_AES_GCM, 32, IV_LEN)]->name;
+    size_t index = engine_index(KL_AEAD_AES_GCM, 32, IV_LEN);
+
+    return index < ENGINES ? engines[index]->name : "none";
 }
 
 enum kl_rc kl_aead_seal(struct kl_aead *aead, const struct kl_aead_params *params, struct kl_view in, uint8_t *out, uint8_t *tag)

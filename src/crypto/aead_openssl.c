@@ -115,11 +115,14 @@ static enum kl_rc tag_make(struct direction *direction, uint8_t *tag, size_t tag
 
 static enum kl_rc tag_check(struct direction *direction, const uint8_t *tag, size_t tag_len)
 {
-    void *given = (void *)(uintptr_t)tag; /* the control knows no const, and only reads */
+    union { /* the control knows no const, and only reads */
+        const uint8_t *tag;
+        void *any;
+    } given = { tag };
     uint8_t none[KL_AEAD_TAG_MAX];
     int len = 0;
 
-    if (EVP_CIPHER_CTX_ctrl(direction->ctx, EVP_CTRL_AEAD_SET_TAG, (int)tag_len, given) != 1) return give_up(direction, "take a tag");
+    if (EVP_CIPHER_CTX_ctrl(direction->ctx, EVP_CTRL_AEAD_SET_TAG, (int)tag_len, given.any) != 1) return give_up(direction, "take a tag");
     return EVP_CipherFinal_ex(direction->ctx, none, &len) == 1 ? KL_OK : KL_CIPHERTEXT;
 }
 

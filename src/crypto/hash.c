@@ -47,7 +47,10 @@ static enum kl_rc hasher_make(struct hasher **out)
 
     if (fetched == NULL) return KL_CRYPTO;
     *out = calloc(1, sizeof **out);
-    if (*out == NULL) return kl_fail(KL_MEMORY, "no room for a digest");
+    if (*out == NULL) {
+        kl_fail(KL_MEMORY, "no room for a digest");
+        return KL_MEMORY;
+    }
     (*out)->fetched = fetched;
     return KL_OK;
 }
@@ -181,23 +184,23 @@ static bool hmac(struct hasher *hasher, enum kl_hash hash, struct kl_view key, c
     return good;
 }
 
-static bool expand(struct hasher *hasher, enum kl_hash hash, struct kl_view prk, struct message *message, struct kl_out *room)
+static bool expand(struct hasher *hasher, enum kl_hash hash, struct kl_view prk, const struct message *info, struct kl_out *room)
 {
     size_t hash_len = shapes[hash].len;
     uint8_t block[KL_HASH_MAX];
     uint8_t counter = 0;
+    struct message message = { .parts = info->parts, .count = info->count, .last = { &counter, 1 } };
     bool good = true;
 
-    message->last = (struct kl_view){ &counter, 1 };
     while (good && room->len < room->cap) {
         size_t left = room->cap - room->len;
         size_t take = left < hash_len ? left : hash_len;
 
         counter++;
-        good = hmac(hasher, hash, prk, message, block);
+        good = hmac(hasher, hash, prk, &message, block);
         if (good) memcpy(room->data + room->len, block, take);
         room->len += take;
-        message->first = (struct kl_view){ block, hash_len };
+        message.first = (struct kl_view){ block, hash_len };
     }
     kl_wipe(block, sizeof block);
     return good;

@@ -65,24 +65,30 @@ static bool fetch(struct kl_fetched *it)
     return fetch_ciphers(it) && fetch_hashes(it);
 }
 
-static struct kl_fetched *fetched_make(void)
+static enum kl_rc fetched_make(struct kl_fetched **out)
 {
-    struct kl_fetched *mine = calloc(1, sizeof *mine);
+    struct kl_fetched *it = calloc(1, sizeof *it);
 
-    if (mine != NULL && fetch(mine)) return mine;
-    if (kl_crypto_failed("start") != KL_OK) fetched_free(mine);
-    return NULL;
+    if (it == NULL) return kl_fail(KL_MEMORY, "no room for the algorithms of OpenSSL");
+    if (!fetch(it)) {
+        fetched_free(it);
+        return kl_crypto_failed("start");
+    }
+    *out = it;
+    return KL_OK;
 }
 
 static const struct kl_fetched *fetch_first(void)
 {
     struct kl_fetched *theirs = NULL;
-    struct kl_fetched *mine;
+    struct kl_fetched *mine = NULL;
+    enum kl_rc rc;
 
     kl_crypto_enter();
-    mine = fetched_make();
+    rc = fetched_make(&mine);
     kl_crypto_leave();
-    if (mine == NULL || atomic_compare_exchange_strong(&fetched, &theirs, mine)) return mine;
+    if (rc != KL_OK) return NULL;
+    if (atomic_compare_exchange_strong(&fetched, &theirs, mine)) return mine;
     fetched_free(mine);
     return theirs;
 }

@@ -149,14 +149,24 @@ static enum kl_rc by_argon2id(const struct kl_kdf_params *params, struct kl_view
     return KL_OK;
 }
 
+/* OSSL_PARAM knows no const; a derivation only reads. */
+static OSSL_PARAM octets(const char *name, struct kl_view bytes)
+{
+    union {
+        const uint8_t *bytes;
+        void *any;
+    } given = { bytes.data };
+
+    return OSSL_PARAM_construct_octet_string(name, given.any, bytes.len);
+}
+
 static enum kl_rc pbkdf2(EVP_KDF_CTX *ctx, const struct kl_kdf_params *params, struct kl_view passphrase, uint8_t *key)
 {
     unsigned iterations = params->passes;
     char digest[] = "SHA2-512";
-    /* OSSL_PARAM knows no const; the derivation writes to none of these. */
     OSSL_PARAM args[] = {
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PASSWORD, (void *)(uintptr_t)passphrase.data, passphrase.len),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)params->salt, sizeof params->salt),
+        octets(OSSL_KDF_PARAM_PASSWORD, passphrase),
+        octets(OSSL_KDF_PARAM_SALT, kl_view_of(params->salt, sizeof params->salt)),
         OSSL_PARAM_construct_uint(OSSL_KDF_PARAM_ITER, &iterations),
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_end(),
