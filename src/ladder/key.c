@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "ladder/key.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "ladder/internal.h"
+
+/* Small: a process may hold 100,000 of them. */
+struct kl_key {
+    _Atomic uint32_t references;
+    uint8_t level;
+    bool has_commitment;
+    bool has_envelope_id;
+    uint64_t key_type;
+    struct kl_secret value;
+    uint8_t commitment[KL_COMMITMENT_LEN];
+    uint8_t envelope_id[KL_COMMITMENT_LEN];
+};
+
+#define SUBKEY_LEN 32
+
+struct kl_key *kl_key_get(struct kl_key *key)
+{
+    atomic_fetch_add_explicit(&key->references, 1, memory_order_relaxed);
+    return key;
+}
+
+void kl_key_put(struct kl_key *key)
+{
+    if (!key) return;
+    if (atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) != 1) return;
+    kl_secret_clear(&key->value);
+    free(key);
+}
+
+enum kl_rc kl_expand(const struct kl_secret *key, const char *label, uint8_t *out, size_t len)
+{
+    struct kl_view info = kl_view_text(label);
+
+    return kl_hkdf_expand(KL_SHA256, kl_secret_view(key), &info, 1, out, len);
+}
+
+enum kl_rc kl_key_make(struct kl_secret *value, enum kl_level level, uint64_t key_type, bool commit, struct kl_key **out)
+{
+    struct kl_key *key = calloc(1, sizeof(*key));
+
+    KL_CHECK(key, KL_MEMORY);
+    key->references = 1;
+    key->level = (uint8_t)level;
+    key->key_type = key_type;
+    if (commit) {
+        enum kl_rc rc = kl_expand(value, "keyladder/1/commit", key->commitment, KL_COMMITMENT_LEN);
+
+        if (rc != KL_OK) {
+            free(key);
+            return rc;
+        }
+        key->has_commitment = true;
+        key->has_envelope_id = true;
+        memcpy(key->envelope_id, key->commitment, KL_COMMITMENT_LEN);
+    }
+    kl_secret_take(&key->value, value);
+    *out = key;
+    return KL_OK;
+}
+
+enum kl_rc kl_key_new(struct kl_secret *value, uint64_t key_type, bool generated, struct kl_key **out)
+{
+    KL_CHECK(value->len > 0, KL_ATTR_VALUE);
+    return kl_key_make(value, KL_LEVEL_FREE, key_type, generated, out);
+}
+
+enum kl_level kl_key_level(const struct kl_key *key)
+{
+    return (enum kl_level)key->level;
+}
+
+uint64_t kl_key_type(const struct kl_key *key)
+{
+    return key->key_type;
+}
+
+size_t kl_key_len(const struct kl_key *key)
+{
+    return key->value.len;
+}
+
+struct kl_view kl_key_commitment(const struct kl_key *key)
+{
+    return kl_view_of(key->commitment, key->has_commitment ? KL_COMMITMENT_LEN : 0);
+}
+
+struct kl_view kl_key_envelope_id(const struct kl_key *key)
+{
+    return kl_view_of(key->envelope_id, key->has_envelope_id ? KL_COMMITMENT_LEN : 0);
+}
+
+struct kl_view kl_key_bytes(const struct kl_key *key)
+{
+    if (kl_level_is_ladder(kl_key_level(key))) return (struct kl_view){ NULL, 0 };
+    return kl_secret_view(&key->value);
+}
+
+/* Envelopes have a subkey of their own under free keys too: the same bytes never serve two formats. */
+static bool uses_subkey(const struct kl_key *key, uint64_t mechanism)
+{
+    return kl_level_is_ladder(kl_key_level(key)) || mechanism == KL_ENVELOPE_MECHANISM;
+}
+
+enum kl_rc kl_key_for_mechanism(const struct kl_key *key, uint64_t mechanism, size_t len, struct kl_secret *out)
+{
+    uint8_t number[8];
+    struct kl_writer writer = { number, sizeof(number), 0 };
+    struct kl_view info[2] = { kl_view_text("keyladder/1/api/"), { number, sizeof(number) } };
+    KL_AUTO(kl_secret) made = { 0 };
+
+    if (!uses_subkey(key, mechanism)) {
+        KL_CHECK(key->value.len == len, KL_KEY_SIZE);
+        return kl_secret_dup(out, &key->value);
+    }
+    kl_write_u64(&writer, mechanism);
+    KL_TRY(kl_secret_new(&made, len));
+    KL_TRY(kl_hkdf_expand(KL_SHA256, kl_secret_view(&key->value), info, 2, made.data, len));
+    kl_secret_take(out, &made);
+    return KL_OK;
+}
+
+enum kl_rc kl_key_aead(const struct kl_key *key, uint64_t mechanism, enum kl_aead_algorithm algorithm, struct kl_aead **out)
+{
+    KL_AUTO(kl_secret) subkey = { 0 };
+    size_t len = mechanism == KL_ENVELOPE_MECHANISM ? SUBKEY_LEN : key->value.len;
+
+    KL_TRY(kl_key_for_mechanism(key, mechanism, len, &subkey));
+    return kl_aead_new(algorithm, kl_secret_view(&subkey), out);
+}
+
+enum kl_rc kl_key_subkey(const struct kl_key *key, const char *use, struct kl_secret *out)
+{
+    struct kl_view info[2] = { kl_view_text("keyladder/1/"), kl_view_text(use) };
+    KL_AUTO(kl_secret) made = { 0 };
+
+    KL_TRY(kl_secret_new(&made, SUBKEY_LEN));
+    KL_TRY(kl_hkdf_expand(KL_SHA256, kl_secret_view(&key->value), info, 2, made.data, SUBKEY_LEN));
+    kl_secret_take(out, &made);
+    return KL_OK;
+}
+
+/* Which types and lengths a ladder key may have; token keys have children and so 256 bits (doc/format.md, "Derivation"). */
+static bool is_length_fit(const struct kl_request *request)
+{
+    uint32_t length = request->length;
+
+    if (request->is_token && length != KL_LADDER_KEY_LEN) return false;
+    if (request->key_type == KL_TYPE_AES) return length == 16 || length == 24 || length == 32;
+    if (request->key_type == KL_TYPE_CHACHA20) return length == 32;
+    return length >= 16 && length <= 64;
+}
+
+static void write_info(struct kl_writer *writer, enum kl_level level, const struct kl_request *request)
+{
+    kl_write_raw(writer, kl_view_text("keyladder/1/info"));
+    kl_write_u8(writer, (uint8_t)level);
+    kl_write_u64(writer, KL_CLASS_SECRET_KEY);
+    kl_write_u64(writer, request->key_type);
+    kl_write_u32(writer, request->length);
+    kl_write_u8(writer, request->is_token);
+    if (request->is_token) kl_write_bytes(writer, request->label);
+    kl_write_u64(writer, request->has_salt ? KL_SALT_DATA : KL_SALT_NULL);
+    kl_write_bytes(writer, request->salt);
+    kl_write_bytes(writer, request->info);
+}
+
+enum kl_rc kl_derive_value(const struct kl_key *parent, const struct kl_request *request, struct kl_secret *out)
+{
+    uint8_t info[KL_LADDER_INFO_MAX + KL_LADDER_LABEL_MAX + KL_LADDER_SALT_MAX + 128];
+    struct kl_writer writer = { info, sizeof(info), 0 };
+    KL_AUTO(kl_secret) derive = { 0 };
+    KL_AUTO(kl_secret) value = { 0 };
+    enum kl_level level = kl_level_below(kl_key_level(parent));
+
+    KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);
+    KL_CHECK(request->info.len >= 1 && request->info.len <= KL_LADDER_INFO_MAX, KL_PARAMETER);
+    KL_CHECK(request->salt.len <= KL_LADDER_SALT_MAX && (request->has_salt || request->salt.len == 0), KL_PARAMETER);
+    KL_CHECK(request->key_type == KL_TYPE_AES || request->key_type == KL_TYPE_CHACHA20 || request->key_type == KL_TYPE_GENERIC, KL_TEMPLATE);
+    KL_CHECK(is_length_fit(request), KL_KEY_SIZE);
+    write_info(&writer, level, request);
+    KL_CHECK(kl_writer_is_whole(&writer), KL_PARAMETER);
+    KL_TRY(kl_key_subkey(parent, "derive", &derive));
+    KL_TRY(kl_secret_new(&value, request->length));
+    KL_TRY(kl_hkdf(KL_SHA256, request->salt, kl_secret_view(&derive), kl_view_of(info, writer.len), value.data, value.len));
+    kl_secret_take(out, &value);
+    return KL_OK;
+}
+
+enum kl_rc kl_key_derive(struct kl_key *parent, const struct kl_request *request, struct kl_key **out)
+{
+    KL_AUTO(kl_secret) value = { 0 };
+    struct kl_key *key = NULL;
+
+    KL_CHECK(!request->is_token, KL_ARG);
+    KL_TRY(kl_derive_value(parent, request, &value));
+    KL_TRY(kl_key_make(&value, KL_LEVEL_REK, request->key_type, false, &key));
+    /* An envelope under a record key names the stored version it comes from. */
+    key->has_envelope_id = parent->has_envelope_id;
+    memcpy(key->envelope_id, parent->envelope_id, KL_COMMITMENT_LEN);
+    *out = key;
+    return KL_OK;
+}
