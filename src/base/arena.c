@@ -38,20 +38,21 @@
 #endif
 
 #define SLAB ((size_t)16384)
-#define STEP 4u   /* slabs that come into use together, and the length of a guard: 64 KiB, the largest page */
-#define NONE 0u   /* no slab; the first of the guard has the number */
+#define STEP 4u /* slabs that come into use together, and the length of a guard: 64 KiB, the largest page */
+#define NONE 0u /* no slab; the first of the guard has the number */
 #define HEAPS 8u
-#define WORDS 8u  /* of 64 rooms each: 512 rooms of 32 bytes fill a slab */
+#define WORDS 8u /* of 64 rooms each: 512 rooms of 32 bytes fill a slab */
 
 /* Sizes of rooms, ascending. From 32 KiB on one room takes several slabs. */
-static const uint32_t sizes[] = { 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192, 16384, 32768, KL_SECRET_MAX };
+static const uint32_t sizes[] = { 32,   48,   64,   96,   128,  192,  256,   384,   512,          768,
+                                  1024, 1536, 2048, 3072, 4096, 8192, 16384, 32768, KL_SECRET_MAX };
 #define CLASSES (sizeof sizes / sizeof *sizes)
 
 struct slab {
-    uint64_t used[WORDS];   /* a bit a room */
-    uint32_t next, prev;    /* among the slabs of the heap and class that have room */
-    uint16_t room_count;    /* rooms that are free */
-    uint8_t class;
+    uint64_t used[WORDS]; /* a bit a room */
+    uint32_t next, prev;  /* among the slabs of the heap and class that have room */
+    uint16_t room_count;  /* rooms that are free */
+    uint8_t kind;
     uint8_t heap;
 };
 
@@ -65,11 +66,11 @@ static struct heap heaps[HEAPS] = { [0 ... HEAPS - 1] = { .lock = PTHREAD_MUTEX_
 
 static struct {
     pthread_mutex_t lock;
-    struct slab *slabs;     /* one a slab of the reservation */
+    struct slab *slabs; /* one a slab of the reservation */
     uint32_t slab_count;
-    uint32_t next;          /* the first that was never given to a heap */
-    uint32_t open;          /* the first that cannot be written yet */
-    uint32_t spare;         /* list of slabs that a heap gave back */
+    uint32_t next;  /* the first that was never given to a heap */
+    uint32_t open;  /* the first that cannot be written yet */
+    uint32_t spare; /* list of slabs that a heap gave back */
     size_t locked;
     enum kl_fork_rule fork;
     bool has_warned;
@@ -137,7 +138,8 @@ static enum kl_rc pool_grow(void)
     uint8_t *from = atomic_load(&base) + bytes_of(pool.open);
     size_t len = bytes_of(STEP);
 
-    if (pool.open + 2 * STEP > pool.slab_count) return kl_fail(KL_MEMORY, "the %zu MiB set aside for keys are used up", bytes_of(pool.slab_count) >> 20);
+    if (pool.open + 2 * STEP > pool.slab_count)
+        return kl_fail(KL_MEMORY, "the %zu MiB set aside for keys are used up", bytes_of(pool.slab_count) >> 20);
     if (mprotect(from, len, PROT_READ | PROT_WRITE) != 0) return kl_fail(KL_MEMORY, "no memory for keys: %m");
     if (mlock(from, len) == 0) {
         pool.locked += len;
@@ -202,14 +204,14 @@ static unsigned heap_of_thread(void)
     return mine - 1;
 }
 
-static uint32_t span_of(unsigned class)
+static uint32_t span_of(unsigned kind)
 {
-    return sizes[class] <= SLAB ? 1 : (uint32_t)(sizes[class] / SLAB);
+    return sizes[kind] <= SLAB ? 1 : (uint32_t)(sizes[kind] / SLAB);
 }
 
-static uint16_t rooms_of(unsigned class)
+static uint16_t rooms_of(unsigned kind)
 {
-    return (uint16_t)(sizes[class] <= SLAB ? SLAB / sizes[class] : 1);
+    return (uint16_t)(sizes[kind] <= SLAB ? SLAB / sizes[kind] : 1);
 }
 
 static void list_add(struct heap *heap, uint32_t index)
@@ -217,9 +219,9 @@ static void list_add(struct heap *heap, uint32_t index)
     struct slab *slab = &pool.slabs[index];
 
     slab->prev = NONE;
-    slab->next = heap->with_room[slab->class];
+    slab->next = heap->with_room[slab->kind];
     if (slab->next != NONE) pool.slabs[slab->next].prev = index;
-    heap->with_room[slab->class] = index;
+    heap->with_room[slab->kind] = index;
 }
 
 static void list_remove(struct heap *heap, uint32_t index)
@@ -230,16 +232,16 @@ static void list_remove(struct heap *heap, uint32_t index)
     if (slab->prev != NONE) {
         pool.slabs[slab->prev].next = slab->next;
     } else {
-        heap->with_room[slab->class] = slab->next;
+        heap->with_room[slab->kind] = slab->next;
     }
 }
 
-static enum kl_rc heap_add_slab(struct heap *heap, unsigned class)
+static enum kl_rc heap_add_slab(struct heap *heap, unsigned kind)
 {
     uint32_t index;
 
-    KL_TRY(pool_take(span_of(class), &index));
-    pool.slabs[index] = (struct slab){ .room_count = rooms_of(class), .class = (uint8_t)class, .heap = (uint8_t)(heap - heaps) };
+    KL_TRY(pool_take(span_of(kind), &index));
+    pool.slabs[index] = (struct slab){ .room_count = rooms_of(kind), .kind = (uint8_t)kind, .heap = (uint8_t)(heap - heaps) };
     list_add(heap, index);
     return KL_OK;
 }
@@ -256,25 +258,25 @@ static unsigned slab_take(struct slab *slab)
     return word * 64 + bit;
 }
 
-static enum kl_rc heap_take_locked(struct heap *heap, unsigned class, void **out)
+static enum kl_rc heap_take_locked(struct heap *heap, unsigned kind, void **out)
 {
     uint32_t index;
 
-    if (heap->with_room[class] == NONE) KL_TRY(heap_add_slab(heap, class));
-    index = heap->with_room[class];
-    *out = atomic_load(&base) + bytes_of(index) + (size_t)slab_take(&pool.slabs[index]) * sizes[class];
+    if (heap->with_room[kind] == NONE) KL_TRY(heap_add_slab(heap, kind));
+    index = heap->with_room[kind];
+    *out = atomic_load(&base) + bytes_of(index) + (size_t)slab_take(&pool.slabs[index]) * sizes[kind];
     if (pool.slabs[index].room_count == 0) list_remove(heap, index);
-    heap->used += sizes[class];
+    heap->used += sizes[kind];
     return KL_OK;
 }
 
-static enum kl_rc heap_take(unsigned class, void **out)
+static enum kl_rc heap_take(unsigned kind, void **out)
 {
     struct heap *heap = &heaps[heap_of_thread()];
     enum kl_rc rc;
 
     pthread_mutex_lock(&heap->lock);
-    rc = heap_take_locked(heap, class, out);
+    rc = heap_take_locked(heap, kind, out);
     pthread_mutex_unlock(&heap->lock);
     return rc;
 }
@@ -282,11 +284,11 @@ static enum kl_rc heap_take(unsigned class, void **out)
 /* Of the smallest class that holds `size` and keeps the alignment; KL_ARG where none does. */
 static enum kl_rc take(size_t size, size_t alignment, void **out)
 {
-    unsigned class = 0;
+    unsigned kind = 0;
 
     KL_CHECK(size > 0 && size <= KL_SECRET_MAX, KL_ARG);
-    while (sizes[class] < size || sizes[class] % alignment != 0) class++;
-    KL_TRY(heap_take(class, out));
+    while (sizes[kind] < size || sizes[kind] % alignment != 0) kind++;
+    KL_TRY(heap_take(kind, out));
     unpoison(*out, size);
     return KL_OK;
 }
@@ -294,22 +296,22 @@ static enum kl_rc take(size_t size, size_t alignment, void **out)
 static void heap_give_locked(struct heap *heap, uint32_t index, size_t offset)
 {
     struct slab *slab = &pool.slabs[index];
-    size_t number = offset / sizes[slab->class];
+    size_t number = offset / sizes[slab->kind];
     uint64_t bit = UINT64_C(1) << number % 64;
     uint8_t *room = atomic_load(&base) + bytes_of(index) + offset;
 
-    if (offset % sizes[slab->class] != 0 || (slab->used[number / 64] & bit) == 0) {
+    if (offset % sizes[slab->kind] != 0 || (slab->used[number / 64] & bit) == 0) {
         kl_log(KL_LOG_ERROR, "room for secrets was given back that is not in use; nothing done");
         return;
     }
-    unpoison(room, sizes[slab->class]);
-    kl_wipe(room, sizes[slab->class]);
-    poison(room, sizes[slab->class]);
+    unpoison(room, sizes[slab->kind]);
+    kl_wipe(room, sizes[slab->kind]);
+    poison(room, sizes[slab->kind]);
     slab->used[number / 64] &= ~bit;
-    heap->used -= sizes[slab->class];
+    heap->used -= sizes[slab->kind];
     if (slab->room_count++ == 0) list_add(heap, index);
     /* An empty slab is kept if it is the only one with room, lest one room that comes and goes take the pool's lock each time. */
-    if (slab->room_count < rooms_of(slab->class) || span_of(slab->class) > 1 || (slab->next == NONE && slab->prev == NONE)) return;
+    if (slab->room_count < rooms_of(slab->kind) || span_of(slab->kind) > 1 || (slab->next == NONE && slab->prev == NONE)) return;
     list_remove(heap, index);
     pool_give(index);
 }

@@ -65,7 +65,7 @@ void kl_clock_text(int64_t wall_time, char out[21])
     struct date date = date_of((time - second) / DAY);
     char text[128]; /* as long as the compiler thinks that six numbers may get */
 
-    snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02dZ", (int)date.year, (int)date.month, (int)date.day,
-             (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
+    snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02dZ", (int)date.year, (int)date.month, (int)date.day, (int)(second / 3600),
+             (int)(second / 60 % 60), (int)(second % 60));
     snprintf(out, 21, "%.20s", text);
 }

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 struct kl_clock {
-    int64_t (*wall)(void);      /* seconds since 1970, for dates that people read */
-    int64_t (*steady)(void);    /* nanoseconds, never jumps, for TTLs and deadlines (CLOCK_BOOTTIME) */
-    int64_t (*coarse)(void);    /* the same kind, some ms coarse, without a system call (CLOCK_MONOTONIC_COARSE) */
+    int64_t (*wall)(void);   /* seconds since 1970, for dates that people read */
+    int64_t (*steady)(void); /* nanoseconds, never jumps, for TTLs and deadlines (CLOCK_BOOTTIME) */
+    int64_t (*coarse)(void); /* the same kind, some ms coarse, without a system call (CLOCK_MONOTONIC_COARSE) */
 };
 
 extern const struct kl_clock kl_clock_system;

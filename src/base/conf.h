@@ -19,24 +19,24 @@ enum kl_conf_kind { KL_CONF_MODULE, KL_CONF_TOKEN, KL_CONF_ROOT, KL_CONF_LOG, KL
 /* One row of settings[] in conf.c each. */
 enum kl_setting {
     /* [module] */
-    KL_SET_FORK,            /* choice: reset */
-    KL_SET_LOCK_MEMORY,     /* choice: required | try */
+    KL_SET_FORK,        /* choice: reset */
+    KL_SET_LOCK_MEMORY, /* choice: required | try */
     /* [token "name"] */
-    KL_SET_STORE,           /* text, required: sqlite:/absolute/path */
-    KL_SET_ROOTS,           /* list of [root] names, required */
-    KL_SET_ENVIRONMENT,     /* text, default "" */
-    KL_SET_CACHE_TTL,       /* duration, default 1h */
-    KL_SET_LIST_MASTER,     /* bool, default yes */
-    KL_SET_PIN,             /* secret source; for the tool */
-    KL_SET_PIN_MEMORY,      /* size, default 64MiB, 8MiB to 1GiB: Argon2id memory for PINs */
-    KL_SET_STORE_TIMEOUT,   /* duration, default 30s */
+    KL_SET_STORE,         /* text, required: sqlite:/absolute/path */
+    KL_SET_ROOTS,         /* list of [root] names, required */
+    KL_SET_ENVIRONMENT,   /* text, default "" */
+    KL_SET_CACHE_TTL,     /* duration, default 1h */
+    KL_SET_LIST_MASTER,   /* bool, default yes */
+    KL_SET_PIN,           /* secret source; for the tool */
+    KL_SET_PIN_MEMORY,    /* size, default 64MiB, 8MiB to 1GiB: Argon2id memory for PINs */
+    KL_SET_STORE_TIMEOUT, /* duration, default 30s */
     /* [root "name"] */
-    KL_SET_TYPE,            /* choice, required: local */
-    KL_SET_PASSPHRASE,      /* secret source; local */
+    KL_SET_TYPE,              /* choice, required: local */
+    KL_SET_PASSPHRASE,        /* secret source; local */
     KL_SET_PASSPHRASE_MEMORY, /* size, default 64MiB */
     /* [log] */
-    KL_SET_LOG_TARGET,      /* text: syslog (default) | none | file:PATH */
-    KL_SET_LOG_LEVEL,       /* choice: error | warning | notice (default) | info | debug */
+    KL_SET_LOG_TARGET, /* text: syslog (default) | none | file:PATH */
+    KL_SET_LOG_LEVEL,  /* choice: error | warning | notice (default) | info | debug */
     KL_SETTINGS
 };
 
@@ -88,10 +88,10 @@ KL_MUST_USE enum kl_rc kl_conf_secret(const char *source, struct kl_secret *out)
 struct kl_setting_words {
     enum kl_conf_kind kind;
     const char *name;
-    const char *form;       /* "duration", "yes or no", "reset" */
-    const char *fallback;   /* default as one would write it, NULL: required, "" none */
+    const char *form;     /* "duration", "yes or no", "reset" */
+    const char *fallback; /* default as one would write it, NULL: required, "" none */
     const char *words;
-    bool restart;           /* a change is seen only by new processes */
+    bool restart; /* a change is seen only by new processes */
 };
 struct kl_setting_words kl_setting_words(enum kl_setting setting);
 

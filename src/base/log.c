@@ -20,9 +20,9 @@ enum { LINE_CAP = 1000, QUIET = -1 };
 
 struct target;
 struct target_ops {
-    const char *name;                                   /* "file:" takes a path */
-    int (*open)(const struct target *target);           /* a descriptor or -1 */
-    bool (*is_stale)(const struct target *target);      /* its name leads elsewhere now */
+    const char *name;                              /* "file:" takes a path */
+    int (*open)(const struct target *target);      /* a descriptor or -1 */
+    bool (*is_stale)(const struct target *target); /* its name leads elsewhere now */
     size_t (*begin)(enum kl_log_level level, char *line, size_t cap);
     bool (*write)(int fd, const char *line, size_t len);
 };
@@ -40,11 +40,8 @@ static const struct {
     const char *name;
     int priority;
 } levels[] = {
-    [KL_LOG_ERROR] = { "error", LOG_ERR },
-    [KL_LOG_WARNING] = { "warning", LOG_WARNING },
-    [KL_LOG_NOTICE] = { "notice", LOG_NOTICE },
-    [KL_LOG_INFO] = { "info", LOG_INFO },
-    [KL_LOG_DEBUG] = { "debug", LOG_DEBUG },
+    [KL_LOG_ERROR] = { "error", LOG_ERR }, [KL_LOG_WARNING] = { "warning", LOG_WARNING }, [KL_LOG_NOTICE] = { "notice", LOG_NOTICE },
+    [KL_LOG_INFO] = { "info", LOG_INFO },  [KL_LOG_DEBUG] = { "debug", LOG_DEBUG },
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -191,7 +188,8 @@ enum kl_rc kl_log_open(const char *where, enum kl_log_level least)
     const struct target_ops *ops = where == NULL ? NULL : ops_find(where, &path);
     int saved = errno;
 
-    if (ops == NULL) return kl_fail(KL_CONFIG, "the log goes to syslog, none or file:/absolute/path, not to \"%s\"", where == NULL ? "" : where);
+    if (ops == NULL)
+        return kl_fail(KL_CONFIG, "the log goes to syslog, none or file:/absolute/path, not to \"%s\"", where == NULL ? "" : where);
     KL_CHECK((unsigned)least <= KL_LOG_DEBUG, KL_ARG);
     pthread_mutex_lock(&lock);
     if (target.ops != NULL) target_close(&target);
@@ -254,7 +252,8 @@ static bool is_harmless(const uint8_t *character, size_t len)
 {
     if (len == 1) return character[0] >= 0x20 && character[0] != 0x7F;
     if (len == 2) return !(character[0] == 0xC2 && character[1] < 0xA0);
-    if (len == 3 && character[0] == 0xE2 && character[1] == 0x80) return character[2] < 0x8E || (character[2] > 0x8F && character[2] < 0xA8) || character[2] > 0xAE;
+    if (len == 3 && character[0] == 0xE2 && character[1] == 0x80)
+        return character[2] < 0x8E || (character[2] > 0x8F && character[2] < 0xA8) || character[2] > 0xAE;
     if (len == 3 && character[0] == 0xE2 && character[1] == 0x81) return character[2] < 0xA6 || character[2] > 0xA9;
     return true;
 }

@@ -29,15 +29,15 @@ const char *kl_fail_words(void);
 void kl_fail_forget(void);
 
 /* Hand a failure up. */
-#define KL_TRY(call)                                \
-    do {                                            \
-        enum kl_rc kl_try_rc = (call);              \
-        if (kl_try_rc != KL_OK) return kl_try_rc;   \
+#define KL_TRY(call)                              \
+    do {                                          \
+        enum kl_rc kl_try_rc = (call);            \
+        if (kl_try_rc != KL_OK) return kl_try_rc; \
     } while (0)
 
 /* Refuse, noting function and condition in the debug log. */
-#define KL_CHECK(condition, code)                                       \
-    do {                                                                \
+#define KL_CHECK(condition, code)                                         \
+    do {                                                                  \
         if (!(condition)) return kl_refuse((code), __func__, #condition); \
     } while (0)
 enum kl_rc kl_refuse(enum kl_rc rc, const char *function, const char *condition);

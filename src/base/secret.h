@@ -53,9 +53,9 @@ void kl_arena_set_fork(enum kl_fork_rule rule);
 void kl_arena_abandon(void);
 
 struct kl_arena_stats {
-    size_t mapped;    /* bytes in the arena */
-    size_t used;      /* bytes handed out */
-    size_t locked;    /* bytes that mlock took */
+    size_t mapped; /* bytes in the arena */
+    size_t used;   /* bytes handed out */
+    size_t locked; /* bytes that mlock took */
     bool all_locked;
 };
 struct kl_arena_stats kl_arena_stats(void);
