@@ -108,8 +108,8 @@ static enum kl_rc pool_reserve(void)
     if (slabs == MAP_FAILED || madvise(from, len, MADV_DONTDUMP) != 0 || advise_fork(from, len) != 0) {
         enum kl_rc rc = kl_fail(KL_MEMORY, "no memory that stays out of core dumps and forked children can be had: %m");
 
-        (void)munmap(from, len);
-        if (slabs != MAP_FAILED) (void)munmap(slabs, len / SLAB * sizeof(struct slab));
+        munmap(from, len);
+        if (slabs != MAP_FAILED) munmap(slabs, len / SLAB * sizeof(struct slab));
         return rc;
     }
     pool.slabs = slabs;
@@ -125,7 +125,7 @@ static enum kl_rc say_unlocked(size_t more)
 {
     struct rlimit limit = { 0 };
 
-    (void)getrlimit(RLIMIT_MEMLOCK, &limit);
+    getrlimit(RLIMIT_MEMLOCK, &limit);
     return kl_fail(KL_LOCKED_MEMORY,
                    "memory for keys cannot be locked: %zu KiB are held, %zu KiB more are wanted, the limit is %zu KiB; give the service "
                    "LimitMEMLOCK=64M (in a shell: ulimit -l 65536), or set lock_memory = try in [module] to do without",
@@ -143,17 +143,16 @@ static enum kl_rc pool_grow(void)
     if (mprotect(from, len, PROT_READ | PROT_WRITE) != 0) return kl_fail(KL_MEMORY, "no memory for keys: %m");
     if (mlock(from, len) == 0) {
         pool.locked += len;
-    } else if (!atomic_load(&may_be_unlocked)) {
+    } else {
         enum kl_rc rc = say_unlocked(len);
 
-        /* Results of no consequence: the pages were never touched. */
-        (void)munlock(from, len);
-        (void)mprotect(from, len, PROT_NONE);
-        return rc;
-    } else if (!pool.has_warned) {
+        if (!atomic_load(&may_be_unlocked)) {
+            munlock(from, len);
+            mprotect(from, len, PROT_NONE);
+            return rc;
+        }
+        if (!pool.has_warned) kl_log(KL_LOG_WARNING, "%s: %s", kl_rc_name(rc), kl_fail_words());
         pool.has_warned = true;
-        (void)say_unlocked(len);
-        kl_log(KL_LOG_WARNING, "%s", kl_fail_words());
         kl_fail_forget();
     }
     poison(from, len);
@@ -360,7 +359,7 @@ void kl_arena_set_fork(enum kl_fork_rule rule)
     pool.fork = rule;
     from = atomic_load(&base);
     /* Advice that was taken when the arena was made is taken again. */
-    if (from != NULL) (void)advise_fork(from, bytes_of(pool.slab_count));
+    if (from != NULL) advise_fork(from, bytes_of(pool.slab_count));
     pthread_mutex_unlock(&pool.lock);
 }
 
@@ -376,9 +375,11 @@ void kl_arena_abandon(void)
      * in a fault and neither in a key of zeros nor in somebody's new secret.
      */
     unpoison(from, bytes_of(pool.open));
-    (void)mmap(from, bytes_of(pool.open), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    (void)munmap(from + bytes_of(pool.open), bytes_of(pool.slab_count - pool.open));
-    (void)munmap(pool.slabs, pool.slab_count * sizeof(struct slab));
+    if (mmap(from, bytes_of(pool.open), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
+        kl_log(KL_LOG_WARNING, "what a parent left of its secrets' memory stays mapped: %m");
+    }
+    munmap(from + bytes_of(pool.open), bytes_of(pool.slab_count - pool.open));
+    munmap(pool.slabs, pool.slab_count * sizeof(struct slab));
     pool.slabs = NULL;
     pool.slab_count = 0;
     atomic_store(&base, NULL);

@@ -23,7 +23,7 @@ static enum kl_rc page_new(mark_word **out)
     if (page == MAP_FAILED) return kl_fail(KL_MEMORY, "no memory for the page that notices a fork: %m");
     /* Emulators that answer "done" to every advice, even to one that does not exist, do nothing. */
     if (madvise(page, len, -1) == 0 || madvise(page, len, MADV_WIPEONFORK) != 0) {
-        (void)munmap(page, len);
+        munmap(page, len);
         return kl_fail(KL_MEMORY, "this kernel has no MADV_WIPEONFORK, without which a fork goes unnoticed: Linux 4.14 or newer is needed");
     }
     *out = page;
