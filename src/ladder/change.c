@@ -10,7 +10,7 @@
 
 /* A record on its way into the store. */
 struct change {
-    struct kl_record record;   /* borrows */
+    struct kl_record record; /* borrows */
     uint8_t *sealed;
     struct kl_row_room room;
     struct kl_row row;
@@ -34,8 +34,8 @@ static enum kl_rc seal_change(struct kl_ladder *ladder, const struct kl_key *par
 
 /* What must be so inside the transaction, looked at before it writes. */
 struct conditions {
-    bool (*taken_by)(const struct kl_record *);  /* who may not have the label already; NULL: anybody may */
-    const struct kl_record *parent;              /* must be as it was; NULL: the master, which its row's seal names */
+    bool (*taken_by)(const struct kl_record *); /* who may not have the label already; NULL: anybody may */
+    const struct kl_record *parent;             /* must be as it was; NULL: the master, which its row's seal names */
 };
 
 static enum kl_rc check_conditions(struct kl_ladder *ladder, const struct change *change, const struct conditions *conditions)
@@ -49,7 +49,8 @@ static enum kl_rc check_conditions(struct kl_ladder *ladder, const struct change
     return KL_OK;
 }
 
-static enum kl_rc write_change(struct kl_ladder *ladder, const struct change *change, const struct conditions *conditions, struct kl_commit *commit)
+static enum kl_rc write_change(struct kl_ladder *ladder, const struct change *change, const struct conditions *conditions,
+                               struct kl_commit *commit)
 {
     struct kl_txn *txn = NULL;
     enum kl_rc rc;
@@ -70,7 +71,11 @@ static bool is_utf8_without_hash(struct kl_view label)
 
     while (i < label.len) {
         uint8_t lead = label.data[i];
-        size_t more = lead < 0x80 ? 0 : lead >= 0xC2 && lead <= 0xDF ? 1 : lead >= 0xE0 && lead <= 0xEF ? 2 : lead >= 0xF0 && lead <= 0xF4 ? 3 : SIZE_MAX;
+        size_t more = lead < 0x80                    ? 0
+                      : lead >= 0xC2 && lead <= 0xDF ? 1
+                      : lead >= 0xE0 && lead <= 0xEF ? 2
+                      : lead >= 0xF0 && lead <= 0xF4 ? 3
+                                                     : SIZE_MAX;
         uint8_t low = 0x80, high = 0xBF;
 
         if (lead == '#' || more == SIZE_MAX || more >= label.len - i) return false;
@@ -147,7 +152,8 @@ static enum kl_rc check_request(const struct kl_record *parent, const struct kl_
 }
 
 /* Derives and seals; `request` has its salt. */
-static enum kl_rc derive_sealed(struct kl_ladder *ladder, const struct kl_key *parent, const struct kl_request *request, struct change *change, struct kl_key **key)
+static enum kl_rc derive_sealed(struct kl_ladder *ladder, const struct kl_key *parent, const struct kl_request *request,
+                                struct change *change, struct kl_key **key)
 {
     KL_AUTO(kl_secret) value = { 0 };
     KL_AUTO(kl_secret) copy = { 0 };
@@ -189,8 +195,10 @@ enum kl_rc kl_ladder_derive(struct kl_ladder *ladder, const struct kl_record *pa
     if (rc == KL_OK) rc = write_change(ladder, &change, &conditions, commit);
     if (rc == KL_OK) rc = kl_record_dup(out, &change.record);
     if (rc == KL_OK) kl_hold(ladder, change.record.id, made, login);
-    if (rc == KL_OK && key) *key = made;
-    else kl_key_put(made);
+    if (rc == KL_OK && key)
+        *key = made;
+    else
+        kl_key_put(made);
     return rc;
 }
 
@@ -210,7 +218,8 @@ static struct conditions conditions_for(const struct kl_record *record)
     return (struct conditions){ .taken_by = record->class == KL_CLASS_SECRET_KEY ? kl_is_ladder_key : NULL };
 }
 
-enum kl_rc kl_ladder_add(struct kl_ladder *ladder, const struct kl_record *draft, const struct kl_secret *value, struct kl_record *out, struct kl_commit *commit)
+enum kl_rc kl_ladder_add(struct kl_ladder *ladder, const struct kl_record *draft, const struct kl_secret *value, struct kl_record *out,
+                         struct kl_commit *commit)
 {
     __attribute__((cleanup(change_clear))) struct change change = { .record = *draft };
     struct conditions conditions = conditions_for(draft);

@@ -62,7 +62,8 @@ static enum kl_rc make_master_record(struct birth *birth)
         .class = KL_CLASS_SECRET_KEY,
         .key_type = KL_TYPE_HKDF,
         .value_len = KL_LADDER_KEY_LEN,
-        .flags = KL_FLAG_PRIVATE | KL_FLAG_SENSITIVE | KL_FLAG_ALWAYS_SENSITIVE | KL_FLAG_NEVER_EXTRACTABLE | KL_FLAG_LOCAL | KL_FLAG_DERIVE | KL_FLAG_GENERATED,
+        .flags = KL_FLAG_PRIVATE | KL_FLAG_SENSITIVE | KL_FLAG_ALWAYS_SENSITIVE | KL_FLAG_NEVER_EXTRACTABLE | KL_FLAG_LOCAL |
+                 KL_FLAG_DERIVE | KL_FLAG_GENERATED,
         .mechanism = KL_NO_MECHANISM,
         .created_at = kl_clock->wall(),
         .label = kl_view_text("master"),
@@ -175,7 +176,8 @@ enum kl_rc kl_ladder_create(struct kl_ladder *ladder, struct kl_view label, stru
     enum kl_rc rc;
 
     while (label.len && label.data[label.len - 1] == ' ') label.len--;
-    if (label.len < 1 || label.len > KL_TOKEN_LABEL_MAX || !is_utf8(label)) return kl_fail(KL_ARG, "a token's label is 1 to %d bytes of UTF-8", KL_TOKEN_LABEL_MAX);
+    if (label.len < 1 || label.len > KL_TOKEN_LABEL_MAX || !is_utf8(label))
+        return kl_fail(KL_ARG, "a token's label is 1 to %d bytes of UTF-8", KL_TOKEN_LABEL_MAX);
     KL_TRY(kl_pin_check_length(so_pin));
     KL_CHECK(ladder->role == KL_ROLE_NONE, KL_SESSION_EXISTS);
     KL_TRY(kl_crypto_open());

@@ -18,7 +18,8 @@ static const uint8_t magic[2] = { 0x4B, 0x4C };
 
 enum kl_rc kl_envelope_name(struct kl_view beginning, struct kl_named *out)
 {
-    if (beginning.len < KL_ENVELOPE_HEADER_LEN || memcmp(beginning.data, magic, sizeof(magic)) != 0) return kl_fail(KL_CIPHERTEXT, "this is not a keyladder ciphertext");
+    if (beginning.len < KL_ENVELOPE_HEADER_LEN || memcmp(beginning.data, magic, sizeof(magic)) != 0)
+        return kl_fail(KL_CIPHERTEXT, "this is not a keyladder ciphertext");
     out->format = beginning.data[FORMAT_AT];
     out->algorithm = beginning.data[ALGORITHM_AT];
     if (out->format != 1 && out->format != 2) return kl_fail(KL_CIPHERTEXT, "a keyladder ciphertext of the unknown format %u", out->format);

@@ -23,12 +23,14 @@
  * Format 1. `aead` is kl_key_aead(key, KL_ENVELOPE_MECHANISM, …). out: in.len + KL_ENVELOPE_OVERHEAD bytes, not
  * overlapping `in`. KL_KEY_FUNCTION where the key makes no envelopes; KL_PARAMETER (AAD too long).
  */
-KL_MUST_USE enum kl_rc kl_envelope_seal(struct kl_aead *aead, const struct kl_key *key, struct kl_view aad, struct kl_view in, uint8_t *out);
+KL_MUST_USE enum kl_rc kl_envelope_seal(struct kl_aead *aead, const struct kl_key *key, struct kl_view aad, struct kl_view in,
+                                        uint8_t *out);
 /*
  * KL_CIPHERTEXT for a wrong tag, a header that is not one, or the id of another key (kl_fail_words() has which);
  * KL_CIPHERTEXT_LENGTH when shorter than an envelope can be. out: in.len - KL_ENVELOPE_OVERHEAD bytes, zeroed on failure.
  */
-KL_MUST_USE enum kl_rc kl_envelope_open(struct kl_aead *aead, const struct kl_key *key, struct kl_view aad, struct kl_view in, uint8_t *out);
+KL_MUST_USE enum kl_rc kl_envelope_open(struct kl_aead *aead, const struct kl_key *key, struct kl_view aad, struct kl_view in,
+                                        uint8_t *out);
 
 /* Format 2, streams in constant memory. */
 #define KL_STREAM_CHUNK 65536
@@ -44,8 +46,10 @@ struct kl_named {
 KL_MUST_USE enum kl_rc kl_envelope_name(struct kl_view beginning, struct kl_named *out);
 
 /* Begins a stream: for encryption writes KL_STREAM_HEADER_LEN bytes to header, for decryption reads them from it (KL_CIPHERTEXT). */
-KL_MUST_USE enum kl_rc kl_stream_encrypt(const struct kl_key *key, struct kl_view aad, uint8_t header[KL_STREAM_HEADER_LEN], struct kl_stream **out);
-KL_MUST_USE enum kl_rc kl_stream_decrypt(const struct kl_key *key, struct kl_view aad, const uint8_t header[KL_STREAM_HEADER_LEN], struct kl_stream **out);
+KL_MUST_USE enum kl_rc kl_stream_encrypt(const struct kl_key *key, struct kl_view aad, uint8_t header[KL_STREAM_HEADER_LEN],
+                                         struct kl_stream **out);
+KL_MUST_USE enum kl_rc kl_stream_decrypt(const struct kl_key *key, struct kl_view aad, const uint8_t header[KL_STREAM_HEADER_LEN],
+                                         struct kl_stream **out);
 /* NULL is allowed. */
 void kl_stream_free(struct kl_stream *stream);
 /*

@@ -52,8 +52,10 @@ void kl_held_add(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], stru
 
     if ((ladder->held_count + 1) * 2 > ladder->held_room && !grow(ladder)) return;
     entry = &ladder->held[place(ladder->held, ladder->held_room, id)];
-    if (entry->key) kl_key_put(entry->key);
-    else ladder->held_count++;
+    if (entry->key)
+        kl_key_put(entry->key);
+    else
+        ladder->held_count++;
     memcpy(entry->id, id, KL_ROW_ID_LEN);
     entry->key = kl_key_get(key);
 }

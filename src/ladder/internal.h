@@ -37,19 +37,19 @@ struct kl_ladder {
     size_t root_count;
     _Atomic(struct kl_store *) store; /* opened at the first need, then kept */
 
-    pthread_mutex_t lock;             /* everything below; not held across a KDF or a root */
-    pthread_cond_t opened;            /* is_opening has become false */
-    bool is_opening;                  /* a thread is asking a root for the master */
-    _Atomic int role;                 /* enum kl_role */
-    _Atomic uint64_t login;           /* one more at every login and logout */
-    struct kl_secret access;          /* access key, while somebody is logged in */
+    pthread_mutex_t lock;    /* everything below; not held across a KDF or a root */
+    pthread_cond_t opened;   /* is_opening has become false */
+    bool is_opening;         /* a thread is asking a root for the master */
+    _Atomic int role;        /* enum kl_role */
+    _Atomic uint64_t login;  /* one more at every login and logout */
+    struct kl_secret access; /* access key, while somebody is logged in */
     char serial[KL_SERIAL_LEN + 1];
     char environment[256];
     struct kl_held *held;
     size_t held_count, held_room;
-    const struct kl_root *opened_by;  /* the root that gave the master, NULL when none is open */
-    int64_t opened_until;             /* kl_clock->steady() */
-    struct kl_record master;          /* the current version's record, as of master_mark */
+    const struct kl_root *opened_by; /* the root that gave the master, NULL when none is open */
+    int64_t opened_until;            /* kl_clock->steady() */
+    struct kl_record master;         /* the current version's record, as of master_mark */
     uint64_t master_mark;
 };
 
@@ -71,10 +71,12 @@ KL_MUST_USE enum kl_rc kl_token_record_read(struct kl_store *store, struct kl_to
 /* --- pin.c --- */
 
 /* The access key by a PIN, counting attempts. name: "pin/so" or "pin/user". */
-KL_MUST_USE enum kl_rc kl_pin_open(struct kl_store *store, const char *name, struct kl_view serial, struct kl_view pin, struct kl_secret *access);
+KL_MUST_USE enum kl_rc kl_pin_open(struct kl_store *store, const char *name, struct kl_view serial, struct kl_view pin,
+                                   struct kl_secret *access);
 /* The record that seals the access key under a new PIN, and its store key. */
 #define KL_PIN_RECORD_MAX 160
-KL_MUST_USE enum kl_rc kl_pin_seal(struct kl_ladder *ladder, const char *name, struct kl_view serial, struct kl_view pin, const struct kl_secret *access, struct kl_out *out);
+KL_MUST_USE enum kl_rc kl_pin_seal(struct kl_ladder *ladder, const char *name, struct kl_view serial, struct kl_view pin,
+                                   const struct kl_secret *access, struct kl_out *out);
 KL_MUST_USE enum kl_rc kl_store_key(const struct kl_secret *access, struct kl_secret *out);
 KL_MUST_USE enum kl_rc kl_pin_check_length(struct kl_view pin);
 
@@ -121,8 +123,10 @@ bool kl_is_secret_key(const struct kl_record *record);
 /* --- seal.c: rows and their parents' keys --- */
 
 /* Fills record->sealed (into `room`, freed by the caller) for the record's other fields, as generation record->generation. */
-KL_MUST_USE enum kl_rc kl_seal_value(struct kl_view serial, const struct kl_key *parent, struct kl_record *record, struct kl_view value, uint8_t **room);
+KL_MUST_USE enum kl_rc kl_seal_value(struct kl_view serial, const struct kl_key *parent, struct kl_record *record, struct kl_view value,
+                                     uint8_t **room);
 /* The value under the parent's record subkey. KL_INTEGRITY. An empty value gives an empty secret. */
-KL_MUST_USE enum kl_rc kl_open_value(struct kl_view serial, const struct kl_key *parent, const struct kl_record *record, struct kl_secret *value);
+KL_MUST_USE enum kl_rc kl_open_value(struct kl_view serial, const struct kl_key *parent, const struct kl_record *record,
+                                     struct kl_secret *value);
 
 #endif

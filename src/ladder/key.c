@@ -183,7 +183,8 @@ enum kl_rc kl_derive_value(const struct kl_key *parent, const struct kl_request 
     KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);
     KL_CHECK(request->info.len >= 1 && request->info.len <= KL_LADDER_INFO_MAX, KL_PARAMETER);
     KL_CHECK(request->salt.len <= KL_LADDER_SALT_MAX && (request->has_salt || request->salt.len == 0), KL_PARAMETER);
-    KL_CHECK(request->key_type == KL_TYPE_AES || request->key_type == KL_TYPE_CHACHA20 || request->key_type == KL_TYPE_GENERIC, KL_TEMPLATE);
+    KL_CHECK(request->key_type == KL_TYPE_AES || request->key_type == KL_TYPE_CHACHA20 || request->key_type == KL_TYPE_GENERIC,
+             KL_TEMPLATE);
     KL_CHECK(is_length_fit(request), KL_KEY_SIZE);
     write_info(&writer, level, request);
     KL_CHECK(kl_writer_is_whole(&writer), KL_PARAMETER);

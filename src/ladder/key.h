@@ -49,14 +49,14 @@ KL_MUST_USE enum kl_rc kl_key_subkey(const struct kl_key *key, const char *use, 
 /* What a derivation asks for. */
 struct kl_request {
     uint64_t key_type;
-    uint32_t length;             /* bytes */
-    uint32_t flags;              /* enum kl_flag, complete: usage and the rest */
+    uint32_t length; /* bytes */
+    uint32_t flags;  /* enum kl_flag, complete: usage and the rest */
     bool is_token;
     struct kl_view label;
-    struct kl_view key_id;       /* data == NULL: token keys get 16 random bytes */
+    struct kl_view key_id; /* data == NULL: token keys get 16 random bytes */
     bool has_salt;
     struct kl_view salt;
-    struct kl_view info;         /* 1 to 1024 bytes */
+    struct kl_view info; /* 1 to 1024 bytes */
     uint8_t start_date[8];
     uint8_t end_date[8];
     const struct kl_extra *extras;

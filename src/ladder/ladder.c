@@ -84,12 +84,14 @@ enum kl_rc kl_ladder_store(struct kl_ladder *ladder, enum kl_store_mode mode, st
         pthread_mutex_lock(&ladder->lock);
         store = ladder->store;
         if (!store) {
-            rc = kl_store_open(kl_conf_text(ladder->section, KL_SET_STORE), mode, kl_conf_number(ladder->section, KL_SET_STORE_TIMEOUT) * 1000000000, &store);
+            rc = kl_store_open(kl_conf_text(ladder->section, KL_SET_STORE), mode,
+                               kl_conf_number(ladder->section, KL_SET_STORE_TIMEOUT) * 1000000000, &store);
             if (rc == KL_OK) ladder->store = store;
         }
         pthread_mutex_unlock(&ladder->lock);
     }
-    if (rc == KL_NOT_FOUND) return kl_fail(KL_TOKEN_UNSET, "token %s has not been initialised: run keyladder init, or C_InitToken", kl_ladder_name(ladder));
+    if (rc == KL_NOT_FOUND)
+        return kl_fail(KL_TOKEN_UNSET, "token %s has not been initialised: run keyladder init, or C_InitToken", kl_ladder_name(ladder));
     if (rc != KL_OK) return rc;
     *out = store;
     return KL_OK;
@@ -190,7 +192,8 @@ const char *kl_ladder_store_path(struct kl_ladder *ladder)
 static const char *const role_records[] = { [KL_ROLE_USER] = "pin/user", [KL_ROLE_SO] = "pin/so" };
 
 /* Opens the access key and gives the store its key: what a login and a change of PIN have in common. */
-static enum kl_rc unlock_by_pin(struct kl_ladder *ladder, enum kl_role role, struct kl_view pin, struct kl_store **store, struct kl_token_record *token, struct kl_secret *access)
+static enum kl_rc unlock_by_pin(struct kl_ladder *ladder, enum kl_role role, struct kl_view pin, struct kl_store **store,
+                                struct kl_token_record *token, struct kl_secret *access)
 {
     KL_AUTO(kl_secret) key = { 0 };
     struct kl_view serial;
@@ -216,7 +219,8 @@ enum kl_rc kl_ladder_login(struct kl_ladder *ladder, enum kl_role role, struct k
     KL_TRY(unlock_by_pin(ladder, role, pin, &store, &token, &access));
     if (strcmp(environment, token.environment) != 0) {
         kl_store_lock(store);
-        return kl_fail(KL_CONFIG, "token %s belongs to environment \"%s\", the configuration says \"%s\"", kl_ladder_name(ladder), token.environment, environment);
+        return kl_fail(KL_CONFIG, "token %s belongs to environment \"%s\", the configuration says \"%s\"", kl_ladder_name(ladder),
+                       token.environment, environment);
     }
     pthread_mutex_lock(&ladder->lock);
     memcpy(ladder->serial, token.serial, sizeof(ladder->serial));
@@ -243,7 +247,8 @@ enum kl_rc kl_ladder_logout(struct kl_ladder *ladder)
 }
 
 /* One transaction that writes the record of a PIN. */
-static enum kl_rc write_pin(struct kl_ladder *ladder, struct kl_store *store, enum kl_role role, struct kl_view serial, struct kl_view pin, const struct kl_secret *access)
+static enum kl_rc write_pin(struct kl_ladder *ladder, struct kl_store *store, enum kl_role role, struct kl_view serial, struct kl_view pin,
+                            const struct kl_secret *access)
 {
     uint8_t bytes[KL_PIN_RECORD_MAX];
     struct kl_out record = { bytes, sizeof(bytes), 0 };

@@ -42,7 +42,7 @@ struct kl_token_facts {
     bool is_initialised;
     bool is_read_only;
     bool user_pin_is_set;
-    uint32_t so_tries;           /* wrong PINs in a row */
+    uint32_t so_tries; /* wrong PINs in a row */
     uint32_t user_tries;
     char label[KL_TOKEN_LABEL_MAX + 1];
     char serial[KL_SERIAL_LEN + 1];
@@ -82,9 +82,11 @@ struct kl_records {
 };
 void kl_records_clear(struct kl_records *records);
 /* The next page, as kl_store_read. Nobody logged in: only BY_PUBLIC. */
-KL_MUST_USE enum kl_rc kl_ladder_read(struct kl_ladder *ladder, const struct kl_query *query, struct kl_cursor *cursor, struct kl_records *out);
+KL_MUST_USE enum kl_rc kl_ladder_read(struct kl_ladder *ladder, const struct kl_query *query, struct kl_cursor *cursor,
+                                      struct kl_records *out);
 /* One by its id. KL_NOT_FOUND. `label` as in struct kl_query. */
-KL_MUST_USE enum kl_rc kl_ladder_get(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], struct kl_view label, struct kl_record *out);
+KL_MUST_USE enum kl_rc kl_ladder_get(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], struct kl_view label,
+                                     struct kl_record *out);
 /* The current version of a ladder key by its label ("master", "users", "users.email"), or a path as people write it ("users/email" is the label "users.email"). KL_NOT_FOUND. */
 KL_MUST_USE enum kl_rc kl_ladder_find(struct kl_ladder *ladder, struct kl_view label, struct kl_record *out);
 
@@ -111,7 +113,8 @@ KL_MUST_USE enum kl_rc kl_ladder_derive(struct kl_ladder *ladder, const struct k
 KL_MUST_USE enum kl_rc kl_ladder_add(struct kl_ladder *ladder, const struct kl_record *draft, const struct kl_secret *value,
                                      struct kl_record *out, struct kl_commit *commit);
 /* Changes attributes: `changed` is the record as read, with new label, key_id, flags, dates or extras. KL_CONFLICT, KL_LABEL_TAKEN. */
-KL_MUST_USE enum kl_rc kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out, struct kl_commit *commit);
+KL_MUST_USE enum kl_rc kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out,
+                                        struct kl_commit *commit);
 /* Removes a free key or data object for good. Ladder keys: KL_PROHIBITED. */
 KL_MUST_USE enum kl_rc kl_ladder_remove(struct kl_ladder *ladder, const struct kl_record *record, struct kl_commit *commit);
 /* Is a ladder key of this label alive? Session keys may not take one either. */
@@ -131,7 +134,8 @@ KL_MUST_USE enum kl_rc kl_ladder_roots(struct kl_ladder *ladder, void (*say)(voi
 /* Tries one root for real: unwraps its sealed copy and compares; words say how it went. */
 KL_MUST_USE enum kl_rc kl_ladder_test_root(struct kl_ladder *ladder, const char *name, char *words, size_t cap);
 /* kl_store_check, plus: every row opens under its parent, every commitment fits. */
-KL_MUST_USE enum kl_rc kl_ladder_verify(struct kl_ladder *ladder, void (*say)(void *user, const char *words), void *user, struct kl_store_report *report);
+KL_MUST_USE enum kl_rc kl_ladder_verify(struct kl_ladder *ladder, void (*say)(void *user, const char *words), void *user,
+                                        struct kl_store_report *report);
 const char *kl_ladder_store_path(struct kl_ladder *ladder);
 
 #endif

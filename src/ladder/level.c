@@ -4,11 +4,11 @@
 #include <stddef.h>
 
 struct level {
-    const char *name;  /* key_type in the store */
+    const char *name; /* key_type in the store */
     const char *title;
     enum kl_level below;
     bool is_ladder;
-    bool is_stored;    /* made as a token object by derivation */
+    bool is_stored; /* made as a token object by derivation */
 };
 
 static const struct level levels[KL_LEVELS] = {

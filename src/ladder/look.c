@@ -144,7 +144,8 @@ enum kl_rc kl_check_label_free(struct kl_ladder *ladder, struct kl_view label, b
     rc = find_label(ladder, label, fits, &other);
     if (rc == KL_NOT_FOUND) return KL_OK;
     KL_TRY(rc);
-    return kl_fail(KL_LABEL_TAKEN, "the label %s is taken by a %s", kl_log_escape(label, escaped, sizeof(escaped)), kl_level_title(other.level));
+    return kl_fail(KL_LABEL_TAKEN, "the label %s is taken by a %s", kl_log_escape(label, escaped, sizeof(escaped)),
+                   kl_level_title(other.level));
 }
 
 enum kl_rc kl_ladder_check_label(struct kl_ladder *ladder, struct kl_view label)
@@ -199,8 +200,10 @@ enum kl_rc kl_open_parent(struct kl_ladder *ladder, const struct kl_record *reco
     enum kl_rc rc = KL_OK;
 
     while (rc == KL_OK && !(key = held(ladder, id))) {
-        if (depth == DEPTH_MAX) rc = kl_fail(KL_INTEGRITY, "a key has more parents than the ladder has levels");
-        else rc = kl_ladder_get(ladder, id, (struct kl_view){ NULL, 0 }, &chain[depth]);
+        if (depth == DEPTH_MAX)
+            rc = kl_fail(KL_INTEGRITY, "a key has more parents than the ladder has levels");
+        else
+            rc = kl_ladder_get(ladder, id, (struct kl_view){ NULL, 0 }, &chain[depth]);
         if (rc == KL_NOT_FOUND) rc = kl_fail(KL_INTEGRITY, "the key that another is sealed under is missing");
         if (rc != KL_OK) break;
         id = chain[depth++].parent;

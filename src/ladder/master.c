@@ -37,7 +37,8 @@ static void inner_clear(struct inner *inner)
     kl_aead_free(inner->aead);
 }
 
-static enum kl_rc inner_init(struct inner *inner, struct kl_view serial, struct kl_view environment, uint32_t version, const struct kl_secret *access)
+static enum kl_rc inner_init(struct inner *inner, struct kl_view serial, struct kl_view environment, uint32_t version,
+                             const struct kl_secret *access)
 {
     struct kl_writer writer = { inner->aad, sizeof(inner->aad), 0 };
     KL_AUTO(kl_secret) key = { 0 };
@@ -72,7 +73,8 @@ static enum kl_rc open_inner(struct inner *inner, const struct kl_secret *sealed
     KL_AUTO(kl_secret) secret = { 0 };
     enum kl_rc rc;
 
-    if (sealed->len != INNER_LEN || memcmp(sealed->data, head, sizeof(head)) != 0) return kl_fail(KL_INTEGRITY, "the root gave %zu bytes that are not a sealed root secret", sealed->len);
+    if (sealed->len != INNER_LEN || memcmp(sealed->data, head, sizeof(head)) != 0)
+        return kl_fail(KL_INTEGRITY, "the root gave %zu bytes that are not a sealed root secret", sealed->len);
     KL_TRY(kl_secret_new(&secret, SECRET_LEN));
     inner->params.iv = kl_view_of(sealed->data + NONCE_AT, NONCE_LEN);
     rc = kl_aead_open(inner->aead, &inner->params, kl_view_of(sealed->data + SECRET_AT, SECRET_LEN), sealed->data + TAG_AT, secret.data);
@@ -126,7 +128,8 @@ static enum kl_rc encode_copy(const char *type, const struct kl_root_sealed *sea
     return KL_OK;
 }
 
-static enum kl_rc wrap_under(struct kl_root *root, const struct kl_root_context *context, const struct kl_secret *inner, uint8_t **out, size_t *len)
+static enum kl_rc wrap_under(struct kl_root *root, const struct kl_root_context *context, const struct kl_secret *inner, uint8_t **out,
+                             size_t *len)
 {
     struct copy_room *room = calloc(1, sizeof(*room));
     struct kl_root_sealed sealed;
@@ -158,7 +161,8 @@ enum kl_rc kl_master_seal(struct kl_ladder *ladder, struct kl_view serial, struc
 }
 
 /* Reads one copy into `room`. KL_NOT_FOUND when this root has none. */
-static enum kl_rc read_copy(struct kl_store *store, struct kl_root *root, uint32_t version, struct copy_room *room, struct kl_root_sealed *out)
+static enum kl_rc read_copy(struct kl_store *store, struct kl_root *root, uint32_t version, struct copy_room *room,
+                            struct kl_root_sealed *out)
 {
     char name[KL_STORE_RECORD_NAME_MAX];
     uint8_t *bytes = malloc(sizeof(*room) + 512);
@@ -178,7 +182,8 @@ static enum kl_rc read_copy(struct kl_store *store, struct kl_root *root, uint32
         if (!kl_reader_is_done(&reader) || sealed.len > sizeof(room->sealed) || meta.len > sizeof(room->meta)) {
             rc = kl_fail(KL_INTEGRITY, "the sealed copy of root %s is not one", kl_root_name(root));
         } else if (!kl_view_is(type, kl_view_text(kl_root_type(root)))) {
-            rc = kl_fail(KL_CONFIG, "root %s was of type %.*s when it sealed this token", kl_root_name(root), (int)type.len, (const char *)type.data);
+            rc = kl_fail(KL_CONFIG, "root %s was of type %.*s when it sealed this token", kl_root_name(root), (int)type.len,
+                         (const char *)type.data);
         } else {
             memcpy(room->sealed, sealed.data, sealed.len);
             memcpy(room->meta, meta.data, meta.len);
@@ -221,7 +226,9 @@ static enum kl_rc unwrap_by_any(struct kl_ladder *ladder, uint32_t version, stru
         *by = ladder->roots[i];
         if (rc != KL_ROOT_UNREACHABLE && rc != KL_NOT_FOUND) return rc;
     }
-    if (rc == KL_NOT_FOUND) return kl_fail(KL_CONFIG, "token %s: none of the configured roots has a sealed copy of master version %u", kl_ladder_name(ladder), (unsigned)version);
+    if (rc == KL_NOT_FOUND)
+        return kl_fail(KL_CONFIG, "token %s: none of the configured roots has a sealed copy of master version %u", kl_ladder_name(ladder),
+                       (unsigned)version);
     return rc;
 }
 
@@ -236,7 +243,8 @@ static enum kl_rc open_version(struct kl_ladder *ladder, const struct kl_record 
     KL_TRY(unwrap_by_any(ladder, record->version, &secret, by));
     KL_TRY(kl_key_make(&secret, KL_LEVEL_MASTER, KL_TYPE_HKDF, true, &key));
     rc = kl_open_value(kl_ladder_serial(ladder), key, record, &nothing);
-    if (rc == KL_OK && !kl_view_is(kl_key_commitment(key), kl_view_of(record->commitment, KL_COMMITMENT_LEN))) rc = kl_fail(KL_INTEGRITY, "the master's commitment does not fit");
+    if (rc == KL_OK && !kl_view_is(kl_key_commitment(key), kl_view_of(record->commitment, KL_COMMITMENT_LEN)))
+        rc = kl_fail(KL_INTEGRITY, "the master's commitment does not fit");
     if (rc != KL_OK) {
         kl_key_put(key);
         return rc;
@@ -306,7 +314,9 @@ enum kl_rc kl_ladder_roots(struct kl_ladder *ladder, void (*say)(void *user, con
     until = ladder->opened_until;
     pthread_mutex_unlock(&ladder->lock);
     for (size_t i = 0; i < ladder->root_count; i++) {
-        struct kl_root_status status = { .name = kl_root_name(ladder->roots[i]), .type = kl_root_type(ladder->roots[i]), .is_open = by == ladder->roots[i] };
+        struct kl_root_status status = { .name = kl_root_name(ladder->roots[i]),
+                                         .type = kl_root_type(ladder->roots[i]),
+                                         .is_open = by == ladder->roots[i] };
         char name[KL_STORE_RECORD_NAME_MAX];
         struct kl_out asks = { NULL, 0, 0 };
         enum kl_rc rc;
@@ -332,7 +342,8 @@ enum kl_rc kl_ladder_test_root(struct kl_ladder *ladder, const char *name, char 
         if (strcmp(kl_root_name(ladder->roots[i]), name) != 0) continue;
         KL_TRY(unwrap_by(ladder, ladder->roots[i], master.version, &secret));
         KL_TRY(kl_expand(&secret, "keyladder/1/commit", commitment, sizeof(commitment)));
-        if (memcmp(commitment, master.commitment, sizeof(commitment)) != 0) return kl_fail(KL_INTEGRITY, "root %s opened another master than the token's", name);
+        if (memcmp(commitment, master.commitment, sizeof(commitment)) != 0)
+            return kl_fail(KL_INTEGRITY, "root %s opened another master than the token's", name);
         return kl_root_describe(ladder->roots[i], words, cap);
     }
     return kl_fail(KL_NOT_FOUND, "token %s has no root %s", kl_ladder_name(ladder), name);

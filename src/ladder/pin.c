@@ -57,7 +57,8 @@ static enum kl_rc pin_aead(const struct kl_kdf_params *params, struct kl_view pi
     return kl_aead_new(KL_AEAD_AES_GCM, kl_secret_view(&key), out);
 }
 
-enum kl_rc kl_pin_seal(struct kl_ladder *ladder, const char *name, struct kl_view serial, struct kl_view pin, const struct kl_secret *access, struct kl_out *out)
+enum kl_rc kl_pin_seal(struct kl_ladder *ladder, const char *name, struct kl_view serial, struct kl_view pin,
+                       const struct kl_secret *access, struct kl_out *out)
 {
     uint8_t aad_bytes[128];
     struct kl_writer aad = { aad_bytes, sizeof(aad_bytes), 0 };
@@ -109,7 +110,8 @@ static enum kl_rc read_record(struct kl_store *store, const char *name, struct p
 }
 
 /* KL_PIN_WRONG when the PIN does not open the record. */
-static enum kl_rc try_pin(const struct pin_record *record, const char *name, struct kl_view serial, struct kl_view pin, struct kl_secret *access)
+static enum kl_rc try_pin(const struct pin_record *record, const char *name, struct kl_view serial, struct kl_view pin,
+                          struct kl_secret *access)
 {
     uint8_t aad_bytes[128];
     struct kl_writer aad = { aad_bytes, sizeof(aad_bytes), 0 };
@@ -124,7 +126,8 @@ static enum kl_rc try_pin(const struct pin_record *record, const char *name, str
     params.aad = kl_view_of(aad_bytes, aad.len);
     KL_TRY(pin_aead(&record->kdf, pin, &aead));
     rc = kl_secret_new(&opened, ACCESS_LEN);
-    if (rc == KL_OK) rc = kl_aead_open(aead, &params, kl_view_of(nonce + NONCE_LEN, ACCESS_LEN), nonce + NONCE_LEN + ACCESS_LEN, opened.data);
+    if (rc == KL_OK)
+        rc = kl_aead_open(aead, &params, kl_view_of(nonce + NONCE_LEN, ACCESS_LEN), nonce + NONCE_LEN + ACCESS_LEN, opened.data);
     kl_aead_free(aead);
     if (rc == KL_CIPHERTEXT) return KL_PIN_WRONG;
     if (rc != KL_OK) return rc;
@@ -135,11 +138,13 @@ static enum kl_rc try_pin(const struct pin_record *record, const char *name, str
 static enum kl_rc locked(const char *name)
 {
     return kl_fail(KL_PIN_LOCKED, "%s is locked after %d wrong PINs%s", name, KL_PIN_TRIES,
-                   strcmp(name, "pin/user") == 0 ? "; the security officer sets a new one with C_InitPIN or keyladder pin init" : "; restore the token from a backup");
+                   strcmp(name, "pin/user") == 0 ? "; the security officer sets a new one with C_InitPIN or keyladder pin init"
+                                                 : "; restore the token from a backup");
 }
 
 /* A made-up PIN: the attempt is counted before it is tried, so that no number of processes can guess more often. */
-static enum kl_rc open_counted(const struct pin_record *record, struct kl_store *store, const char *name, struct kl_view serial, struct kl_view pin, struct kl_secret *access)
+static enum kl_rc open_counted(const struct pin_record *record, struct kl_store *store, const char *name, struct kl_view serial,
+                               struct kl_view pin, struct kl_secret *access)
 {
     uint32_t used = 0;
     enum kl_rc rc = kl_store_tries_take(store, name, KL_PIN_TRIES, &used);
@@ -147,13 +152,15 @@ static enum kl_rc open_counted(const struct pin_record *record, struct kl_store 
     if (rc == KL_PIN_LOCKED) return locked(name);
     if (rc != KL_OK) return rc;
     rc = try_pin(record, name, serial, pin, access);
-    if (rc == KL_PIN_WRONG) return kl_fail(KL_PIN_WRONG, "wrong PIN for %s, %u of %d attempts are left", name, (unsigned)(KL_PIN_TRIES - used), KL_PIN_TRIES);
+    if (rc == KL_PIN_WRONG)
+        return kl_fail(KL_PIN_WRONG, "wrong PIN for %s, %u of %d attempts are left", name, (unsigned)(KL_PIN_TRIES - used), KL_PIN_TRIES);
     KL_TRY(rc);
     return kl_store_tries_reset(store, name);
 }
 
 /* A generated PIN cannot be guessed: only failures are counted, and a right one costs no write. */
-static enum kl_rc open_generated(const struct pin_record *record, struct kl_store *store, const char *name, struct kl_view serial, struct kl_view pin, struct kl_secret *access)
+static enum kl_rc open_generated(const struct pin_record *record, struct kl_store *store, const char *name, struct kl_view serial,
+                                 struct kl_view pin, struct kl_secret *access)
 {
     uint32_t used = 0;
     enum kl_rc rc;
@@ -177,7 +184,8 @@ enum kl_rc kl_pin_open(struct kl_store *store, const char *name, struct kl_view 
     enum kl_rc rc;
 
     KL_TRY(read_record(store, name, &record));
-    rc = record.kdf.kdf == KL_KDF_HKDF ? open_generated(&record, store, name, serial, pin, access) : open_counted(&record, store, name, serial, pin, access);
+    rc = record.kdf.kdf == KL_KDF_HKDF ? open_generated(&record, store, name, serial, pin, access)
+                                       : open_counted(&record, store, name, serial, pin, access);
     if (rc == KL_PIN_WRONG || rc == KL_PIN_LOCKED) kl_log(KL_LOG_WARNING, "%s", kl_fail_words());
     return rc;
 }

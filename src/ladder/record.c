@@ -165,13 +165,20 @@ static void write_algorithm(const struct kl_record *record, char *out, size_t ca
 {
     const char *name = "key";
 
-    if (record->class == KL_CLASS_DATA) name = "data";
-    else if (record->key_type == KL_TYPE_AES) name = "AES";
-    else if (record->key_type == KL_TYPE_GENERIC) name = "generic";
-    else if (record->key_type == KL_TYPE_CHACHA20) name = "ChaCha20";
-    else if (record->key_type == KL_TYPE_HKDF) name = "HKDF";
-    if (record->class == KL_CLASS_DATA) snprintf(out, cap, "%s", name);
-    else snprintf(out, cap, "%s-%u", name, (unsigned)record->value_len * 8);
+    if (record->class == KL_CLASS_DATA)
+        name = "data";
+    else if (record->key_type == KL_TYPE_AES)
+        name = "AES";
+    else if (record->key_type == KL_TYPE_GENERIC)
+        name = "generic";
+    else if (record->key_type == KL_TYPE_CHACHA20)
+        name = "ChaCha20";
+    else if (record->key_type == KL_TYPE_HKDF)
+        name = "HKDF";
+    if (record->class == KL_CLASS_DATA)
+        snprintf(out, cap, "%s", name);
+    else
+        snprintf(out, cap, "%s-%u", name, (unsigned)record->value_len * 8);
 }
 
 enum kl_rc kl_record_write(const struct kl_record *record, struct kl_row_room *room, struct kl_row *row)

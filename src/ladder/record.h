@@ -19,8 +19,8 @@ enum { KL_TYPE_GENERIC = 0x10, KL_TYPE_AES = 0x1f, KL_TYPE_CHACHA20 = 0x33, KL_T
 #define KL_LADDER_KEY_LEN 32
 #define KL_LADDER_LABEL_MAX 255
 #define KL_LADDER_INFO_MAX 1024
-#define KL_VALUE_MAX 4096        /* bytes of a free key */
-#define KL_DATA_MAX (64 * 1024)  /* bytes of a data object */
+#define KL_VALUE_MAX 4096          /* bytes of a free key */
+#define KL_DATA_MAX (64 * 1024)    /* bytes of a data object */
 #define KL_NO_MECHANISM UINT64_MAX /* CK_UNAVAILABLE_INFORMATION */
 
 /* Boolean attributes, stored as bits (doc/format.md, "Rows"). */
@@ -69,18 +69,18 @@ struct kl_record {
     uint64_t class;
     uint64_t key_type;
     uint32_t value_len;
-    uint32_t flags;              /* enum kl_flag */
-    uint64_t mechanism;          /* CKA_KEY_GEN_MECHANISM, or KL_NO_MECHANISM */
+    uint32_t flags;     /* enum kl_flag */
+    uint64_t mechanism; /* CKA_KEY_GEN_MECHANISM, or KL_NO_MECHANISM */
     int64_t created_at;
     int64_t expires_at;
-    uint8_t start_date[8];       /* ASCII YYYYMMDD, or zeroes */
+    uint8_t start_date[8]; /* ASCII YYYYMMDD, or zeroes */
     uint8_t end_date[8];
     struct kl_view label;
     struct kl_view key_id;
     struct kl_view sealed;
     const struct kl_extra *extras;
     size_t extra_count;
-    void *memory;                /* one block that the views point into; NULL where they are borrowed */
+    void *memory; /* one block that the views point into; NULL where they are borrowed */
 };
 
 /* A deep copy in one block. `from` may borrow. KL_MEMORY. */

@@ -85,7 +85,8 @@ enum kl_rc kl_open_value(struct kl_view serial, const struct kl_key *parent, con
     }
     free(aad);
     kl_aead_free(aead);
-    if (rc == KL_CIPHERTEXT) return kl_fail(KL_INTEGRITY, "a key's row does not open under its parent: it was changed, moved or sealed for another token");
+    if (rc == KL_CIPHERTEXT)
+        return kl_fail(KL_INTEGRITY, "a key's row does not open under its parent: it was changed, moved or sealed for another token");
     if (rc != KL_OK) return rc;
     kl_secret_take(value, &opened);
     return KL_OK;

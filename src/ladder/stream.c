@@ -37,12 +37,14 @@ static enum kl_rc file_key(const struct kl_key *key, struct kl_view aad, const u
     kl_write_raw(&writer, kl_view_of(digest, sizeof(digest)));
     KL_TRY(kl_key_subkey(key, "stream", &subkey));
     KL_TRY(kl_secret_new(&made, 32));
-    KL_TRY(kl_hkdf(KL_SHA256, kl_view_of(header + HEADER_LEN, SALT_LEN), kl_secret_view(&subkey), kl_view_of(info, writer.len), made.data, made.len));
+    KL_TRY(kl_hkdf(KL_SHA256, kl_view_of(header + HEADER_LEN, SALT_LEN), kl_secret_view(&subkey), kl_view_of(info, writer.len), made.data,
+                   made.len));
     kl_secret_take(out, &made);
     return KL_OK;
 }
 
-static enum kl_rc open_stream(const struct kl_key *key, struct kl_view aad, const uint8_t header[KL_STREAM_HEADER_LEN], bool encrypts, struct kl_stream **out)
+static enum kl_rc open_stream(const struct kl_key *key, struct kl_view aad, const uint8_t header[KL_STREAM_HEADER_LEN], bool encrypts,
+                              struct kl_stream **out)
 {
     KL_AUTO(kl_secret) file = { 0 };
     struct kl_stream *stream;
@@ -81,7 +83,8 @@ enum kl_rc kl_stream_encrypt(const struct kl_key *key, struct kl_view aad, uint8
     return open_stream(key, aad, header, true, out);
 }
 
-enum kl_rc kl_stream_decrypt(const struct kl_key *key, struct kl_view aad, const uint8_t header[KL_STREAM_HEADER_LEN], struct kl_stream **out)
+enum kl_rc kl_stream_decrypt(const struct kl_key *key, struct kl_view aad, const uint8_t header[KL_STREAM_HEADER_LEN],
+                             struct kl_stream **out)
 {
     struct kl_named named;
     struct kl_view id;
@@ -128,14 +131,18 @@ enum kl_rc kl_stream_chunk(struct kl_stream *stream, struct kl_view in, bool las
         return stream->encrypts ? KL_DATA_LENGTH : kl_fail(KL_CIPHERTEXT, "the stream was cut off or has a chunk of the wrong size");
     }
     make_nonce(stream, last, nonce);
-    if (stream->encrypts) rc = kl_aead_seal(stream->aead, &params, in, out, out + in.len);
-    else rc = kl_aead_open(stream->aead, &params, kl_view_of(in.data, plain_len), in.data + plain_len, out);
+    if (stream->encrypts)
+        rc = kl_aead_seal(stream->aead, &params, in, out, out + in.len);
+    else
+        rc = kl_aead_open(stream->aead, &params, kl_view_of(in.data, plain_len), in.data + plain_len, out);
     stream->counter++;
     stream->has_begun = true;
     stream->is_done = last || rc != KL_OK;
     if (rc == KL_CIPHERTEXT) {
-        return kl_fail(rc, "chunk %llu of the stream does not open: it was changed, moved or cut off, or the associated data is not what it was made with",
-                       (unsigned long long)stream->counter);
+        return kl_fail(
+            rc,
+            "chunk %llu of the stream does not open: it was changed, moved or cut off, or the associated data is not what it was made with",
+            (unsigned long long)stream->counter);
     }
     return rc;
 }

@@ -34,7 +34,8 @@ static void tell(struct teller *teller, const struct kl_record *record, enum kl_
     teller->hurt++;
 }
 
-enum kl_rc kl_ladder_verify(struct kl_ladder *ladder, void (*say)(void *user, const char *words), void *user, struct kl_store_report *report)
+enum kl_rc kl_ladder_verify(struct kl_ladder *ladder, void (*say)(void *user, const char *words), void *user,
+                            struct kl_store_report *report)
 {
     struct kl_query query = { .by = KL_BY_ALL };
     struct kl_cursor cursor = { 0 };
@@ -49,8 +50,10 @@ enum kl_rc kl_ladder_verify(struct kl_ladder *ladder, void (*say)(void *user, co
         for (size_t i = 0; i < found.count; i++) {
             enum kl_rc rc = try_open(ladder, &found.items[i]);
 
-            if (rc == KL_INTEGRITY) tell(&teller, &found.items[i], rc);
-            else if (rc != KL_OK) return rc;
+            if (rc == KL_INTEGRITY)
+                tell(&teller, &found.items[i], rc);
+            else if (rc != KL_OK)
+                return rc;
         }
     }
     report->hurt += teller.hurt;
