@@ -373,6 +373,7 @@ TEST(reading_fills_all_it_can_and_marks_the_rest)
     CHECK(mixed[4].ulValueLen == sizeof(CK_ULONG));
     CHECK(mixed[5].ulValueLen == 1 && token == CK_FALSE);
     CHECK(mixed[6].ulValueLen == sizeof len && len == 32);
+    mixed[3].ulValueLen = sizeof small;
     EXPECT(p11->C_GetAttributeValue(session, key, mixed + 3, 1), CKR_BUFFER_TOO_SMALL);
 }
 
@@ -870,10 +871,10 @@ TEST(templates_of_stock_callers_are_accepted)
 
 const struct test object_tests[] = {
     T(data_objects_keep_every_attribute_across_a_restart, ANY),
-    T(a_data_object_may_be_empty_or_large_and_be_changed, ANY),
+    T(a_data_object_may_be_empty_or_large_and_be_changed, OURS),
     T(a_secret_key_is_made_with_safe_values, OURS),
     T(a_generated_key_knows_its_history, OURS),
-    T(aes_keys_have_three_sizes_and_no_other, ANY),
+    T(aes_keys_have_three_sizes_and_no_other, OURS),
     T(generic_secrets_are_made_in_the_sizes_promised, OURS),
     T(generation_refuses_what_contradicts_it, OURS),
     T(creation_wants_class_type_and_value, OURS),
@@ -911,7 +912,7 @@ const struct test object_tests[] = {
     T(private_session_objects_end_at_logout, OURS),
     T(public_data_is_seen_by_everybody, ANY),
     T(a_public_key_shows_attributes_before_login_and_is_used_after, OURS),
-    T(a_handle_of_one_slot_is_nothing_in_another, ANY),
+    T(a_handle_of_one_slot_is_nothing_in_another, OURS),
     T(templates_of_stock_callers_are_accepted, ANY),
     { NULL, NULL, 0 },
 };
