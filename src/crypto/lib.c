@@ -51,13 +51,6 @@ static bool fetch_hashes(struct kl_fetched *it)
 
 static bool fetch(struct kl_fetched *it)
 {
-    /*
-     * Where we are the first in the process to reach OpenSSL: no clean-up at exit
-     * on our account, since the host's own destructors may call us after it.
-     * OPENSSL_INIT_NO_LOAD_CONFIG must not stand here: it would keep the *host*
-     * from ever loading its openssl.cnf, and a context of our own loads none anyway.
-     */
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1) return false;
     it->lib = OSSL_LIB_CTX_new();
     if (it->lib == NULL) return false;
     it->provider = OSSL_PROVIDER_load(it->lib, "default");
@@ -84,6 +77,17 @@ static const struct kl_fetched *fetch_first(void)
     struct kl_fetched *mine = NULL;
     enum kl_rc rc;
 
+    /*
+     * Where we are the first in the process to reach OpenSSL: no clean-up at exit
+     * on our account, since the host's own destructors may call us after it. It
+     * comes before everything, for the error queue too would order one.
+     * OPENSSL_INIT_NO_LOAD_CONFIG must not stand here: it would keep the *host*
+     * from ever loading its openssl.cnf, and a context of our own loads none anyway.
+     */
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1) {
+        kl_fail(KL_CRYPTO, "OpenSSL does not start, or was shut down by the program");
+        return NULL;
+    }
     kl_crypto_enter();
     rc = fetched_make(&mine);
     kl_crypto_leave();

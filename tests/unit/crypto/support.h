@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What the unit tests of crypto and root share. */
+#ifndef KL_TESTS_UNIT_CRYPTO_SUPPORT_H
+#define KL_TESTS_UNIT_CRYPTO_SUPPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CUnit/Basic.h>
+
+#include "base/bytes.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define SAME(is, ought) CU_ASSERT_EQUAL(is, ought)
+
+/* Runs one suite; the exit status of main. */
+static inline int run_suite(const char *name, CU_TestInfo *tests)
+{
+    CU_SuiteInfo suites[] = { { name, NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL };
+    unsigned failures;
+
+    setvbuf(stdout, NULL, _IONBF, 0);
+    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS) return 1;
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures == 0 ? 0 : 1;
+}
+
+/* Runs `body` in a child, so that what it leaves behind in the process is gone; true if it said so. */
+static inline bool in_child(bool (*body)(void))
+{
+    int status = -1;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child == 0) _exit(body() ? 0 : 1);
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* The n-th of the wrapped calls from now fails; 0: none. */
+static int fail_at;
+static int calls;
+
+static inline bool fails_now(void)
+{
+    calls++;
+    return fail_at > 0 && calls == fail_at;
+}
+
+static inline void fail_the(int number)
+{
+    calls = 0;
+    fail_at = number;
+}
+
+/* The failure asked for was reached, that is: there may be a later one to try. */
+static inline bool has_failed(void)
+{
+    return fail_at > 0 && calls >= fail_at;
+}
+
+static inline bool is_zero(const void *data, size_t len)
+{
+    const uint8_t *bytes = data;
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < len; i++) any |= bytes[i];
+    return any == 0;
+}
+
+/* Numbers that look random and are the same in every run. */
+static uint64_t support_seed = 20261122;
+
+static inline uint32_t number(uint32_t below)
+{
+    support_seed = support_seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)((support_seed >> 32) % below);
+}
+
+static inline void scatter(void *out, size_t len)
+{
+    uint8_t *bytes = out;
+
+    for (size_t i = 0; i < len; i++) bytes[i] = (uint8_t)number(256);
+}
+
+/* Hexadecimal text to at most `cap` bytes; the length. */
+static inline size_t from_hex(const char *text, uint8_t *out, size_t cap)
+{
+    size_t len = 0;
+
+    for (; text[0] != '\0' && text[1] != '\0' && len < cap; text += 2) {
+        char two[3] = { text[0], text[1], '\0' };
+
+        out[len++] = (uint8_t)strtoul(two, NULL, 16);
+    }
+    return len;
+}
+
+#endif

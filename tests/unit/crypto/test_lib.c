@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "crypto/lib.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/objects.h>
+#include <openssl/provider.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/inotify.h>
+
+#include "crypto/aead.h"
+#include "crypto/hash.h"
+#include "crypto/passphrase.h"
+#include "support.h"
+
+/* ---- OpenSSL, counted and made to fail ---- */
+
+static atomic_int live; /* what was made and not given back */
+
+int __real_OPENSSL_init_crypto(uint64_t options, const OPENSSL_INIT_SETTINGS *settings);
+int __wrap_OPENSSL_init_crypto(uint64_t options, const OPENSSL_INIT_SETTINGS *settings);
+int __wrap_OPENSSL_init_crypto(uint64_t options, const OPENSSL_INIT_SETTINGS *settings)
+{
+    return fails_now() ? 0 : __real_OPENSSL_init_crypto(options, settings);
+}
+
+static void *made(void *it)
+{
+    if (it != NULL) live++;
+    return it;
+}
+
+#define MAKER(type, name, parameters, arguments) \
+    type *__real_##name parameters;              \
+    type *__wrap_##name parameters;              \
+    type *__wrap_##name parameters               \
+    {                                            \
+        if (fails_now()) return NULL;            \
+        return made(__real_##name arguments);    \
+    }
+#define FREER(result, type, name, end) \
+    result __real_##name(type *it);    \
+    result __wrap_##name(type *it);    \
+    result __wrap_##name(type *it)     \
+    {                                  \
+        if (it != NULL) live--;        \
+        end __real_##name(it);         \
+    }
+MAKER(OSSL_LIB_CTX, OSSL_LIB_CTX_new, (void), ())
+MAKER(OSSL_PROVIDER, OSSL_PROVIDER_load, (OSSL_LIB_CTX * lib, const char *name), (lib, name))
+MAKER(EVP_CIPHER, EVP_CIPHER_fetch, (OSSL_LIB_CTX * lib, const char *name, const char *properties), (lib, name, properties))
+MAKER(EVP_MD, EVP_MD_fetch, (OSSL_LIB_CTX * lib, const char *name, const char *properties), (lib, name, properties))
+MAKER(EVP_KDF, EVP_KDF_fetch, (OSSL_LIB_CTX * lib, const char *name, const char *properties), (lib, name, properties))
+MAKER(void, calloc, (size_t count, size_t size), (count, size))
+FREER(void, OSSL_LIB_CTX, OSSL_LIB_CTX_free, )
+FREER(int, OSSL_PROVIDER, OSSL_PROVIDER_unload, return )
+FREER(void, EVP_CIPHER, EVP_CIPHER_free, )
+FREER(void, EVP_MD, EVP_MD_free, )
+FREER(void, EVP_KDF, EVP_KDF_free, )
+FREER(void, void, free, )
+
+/* ---- the host's error queue ---- */
+
+static void errors_push(int count)
+{
+    ERR_clear_error();
+    for (int i = 0; i < count; i++) ERR_raise(ERR_LIB_USER, 100 + i);
+}
+
+/* As errors_push left it; empties it. */
+static bool errors_are_as_found(int count)
+{
+    for (int i = 0; i < count; i++)
+        if (ERR_GET_REASON(ERR_get_error()) != 100 + i) return false;
+    return ERR_get_error() == 0;
+}
+
+/* ---- what runs in a child of its own, where nothing of OpenSSL has been touched ---- */
+
+static bool every_failure_is_undone(void)
+{
+    bool good = true;
+
+    for (int n = 1; good; n++) {
+        enum kl_rc rc;
+
+        live = 0;
+        fail_the(n);
+        rc = kl_crypto_open();
+        if (!has_failed()) return n > 10 && rc == KL_OK && live == calls - 1; /* all but the initialisation make something */
+        good = rc == KL_CRYPTO && live == 0 && kl_fail_words()[0] != '\0';
+    }
+    return false;
+}
+
+static bool failures_leave_the_queue_alone(void)
+{
+    bool good = true;
+
+    for (int n = 1; good; n++) {
+        errors_push(3);
+        fail_the(n);
+        if (kl_crypto_open() == KL_OK) break;
+        good = errors_are_as_found(3);
+    }
+    return good && errors_are_as_found(3);
+}
+
+#define THREADS 8
+static pthread_barrier_t together;
+
+static void *open_with_the_others(void *rc)
+{
+    pthread_barrier_wait(&together);
+    *(enum kl_rc *)rc = kl_crypto_open();
+    return NULL;
+}
+
+static bool threads_open_one_context(void)
+{
+    pthread_t threads[THREADS];
+    enum kl_rc codes[THREADS];
+    bool good = pthread_barrier_init(&together, NULL, THREADS) == 0;
+
+    for (size_t i = 0; good && i < THREADS; i++) good = pthread_create(&threads[i], NULL, open_with_the_others, &codes[i]) == 0;
+    for (size_t i = 0; good && i < THREADS; i++) good = pthread_join(threads[i], NULL) == 0 && codes[i] == KL_OK;
+    return good && kl_crypto_open() == KL_OK;
+}
+
+static char conf_path[64];
+
+static bool write_conf(void)
+{
+    static const char text[] = "openssl_conf = init\n[init]\noid_section = oids\n[oids]\nkeyladderTestName = 1.3.6.1.4.1.99999.1\n";
+    FILE *file;
+
+    snprintf(conf_path, sizeof conf_path, "/tmp/kl-test-lib.%d", (int)getpid());
+    file = fopen(conf_path, "w");
+    if (file == NULL) return false;
+    return fputs(text, file) >= 0 && fclose(file) == 0 && setenv("OPENSSL_CONF", conf_path, 1) == 0;
+}
+
+static bool conf_is_the_hosts(void)
+{
+    char room[4096];
+    int watch = inotify_init1(IN_NONBLOCK);
+    bool good = write_conf() && inotify_add_watch(watch, conf_path, IN_OPEN) >= 0;
+
+    good = good && kl_crypto_open() == KL_OK;
+    good = good && read(watch, room, sizeof room) < 0; /* not opened by us */
+    /* The host may still load it: a name that it defines is known afterwards. */
+    good = good && __real_OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) == 1;
+    good = good && read(watch, room, sizeof room) > 0 && OBJ_sn2nid("keyladderTestName") != NID_undef;
+    unlink(conf_path);
+    close(watch);
+    return good;
+}
+
+static int cleaned[2];
+
+static void tell_of_cleaning(void)
+{
+    ssize_t written = write(cleaned[1], "x", 1);
+
+    (void)written;
+}
+
+/* Exits as a host does, with its atexit handlers. */
+static bool exit_after_use(void)
+{
+    if (kl_crypto_open() != KL_OK || OPENSSL_atexit(tell_of_cleaning) != 1) return false;
+    exit(0);
+}
+
+/* ---- what leaves the queue alone ---- */
+
+static bool seal_and_open(enum kl_aead_algorithm algorithm)
+{
+    uint8_t key[32] = { 1 }, iv[12] = { 2 }, data[40] = { 3 }, out[40], tag[16];
+    struct kl_aead_params params = { .iv = { iv, 12 }, .aad = { key, 7 }, .tag_len = 16 };
+    struct kl_aead *aead = NULL;
+    bool good = kl_aead_new(algorithm, (struct kl_view){ key, 32 }, &aead) == KL_OK;
+
+    good = good && kl_aead_seal(aead, &params, (struct kl_view){ data, 40 }, out, tag) == KL_OK;
+    good = good && kl_aead_open(aead, &params, (struct kl_view){ out, 40 }, tag, data) == KL_OK;
+    tag[3] ^= 1;
+    good = good && kl_aead_open(aead, &params, (struct kl_view){ out, 40 }, tag, data) == KL_CIPHERTEXT;
+    params.iv.len = 0;
+    good = good && kl_aead_seal(aead, &params, (struct kl_view){ data, 40 }, out, tag) == KL_PARAMETER;
+    kl_aead_free(aead);
+    return good;
+}
+
+static bool hash_and_derive(void)
+{
+    struct kl_kdf_params params = { .kdf = KL_KDF_PBKDF2, .passes = 100000 };
+    struct kl_view text = kl_view_text("text");
+    KL_AUTO(kl_secret) key = { 0 };
+    uint8_t out[64];
+
+    return kl_hash_parts(KL_SHA512, &text, 1, out) == KL_OK && kl_hkdf(KL_SHA256, text, text, text, out, 64) == KL_OK &&
+           kl_kdf_derive(&params, text, &key) == KL_OK;
+}
+
+/* ---- tests ---- */
+
+static void any_call_that_fails_is_undone_and_the_next_try_works(void)
+{
+    CU_ASSERT(in_child(every_failure_is_undone));
+}
+
+static void a_failed_opening_leaves_the_hosts_errors_as_found(void)
+{
+    CU_ASSERT(in_child(failures_leave_the_queue_alone));
+}
+
+static void threads_that_open_at_once_all_succeed(void)
+{
+    CU_ASSERT(in_child(threads_open_one_context));
+}
+
+static void openssl_cnf_is_not_read_by_us_and_stays_the_hosts_to_load(void)
+{
+    CU_ASSERT(in_child(conf_is_the_hosts));
+}
+
+static void nothing_is_cleaned_up_at_exit_on_our_account(void)
+{
+    char byte;
+
+    SAME(pipe(cleaned), 0);
+    CU_ASSERT(in_child(exit_after_use));
+    close(cleaned[1]);
+    SAME(read(cleaned[0], &byte, 1), 0);
+    close(cleaned[0]);
+}
+
+static void opening_again_calls_nothing(void)
+{
+    fail_the(0);
+    SAME(kl_crypto_open(), KL_OK);
+    fail_the(1);
+    SAME(kl_crypto_open(), KL_OK);
+    SAME(calls, 0);
+    fail_the(0);
+}
+
+static void an_empty_error_queue_stays_empty(void)
+{
+    errors_push(0);
+    CU_ASSERT(seal_and_open(KL_AEAD_AES_GCM));
+    CU_ASSERT(seal_and_open(KL_AEAD_CHACHA20_POLY1305));
+    CU_ASSERT(hash_and_derive());
+    CU_ASSERT(errors_are_as_found(0));
+}
+
+static void the_hosts_errors_and_marks_stay_as_they_were(void)
+{
+    errors_push(3);
+    SAME(ERR_set_mark(), 1);
+    ERR_raise(ERR_LIB_USER, 200);
+    CU_ASSERT(seal_and_open(KL_AEAD_AES_GCM));
+    CU_ASSERT(seal_and_open(KL_AEAD_CHACHA20_POLY1305));
+    CU_ASSERT(hash_and_derive());
+    SAME(ERR_GET_REASON(ERR_peek_last_error()), 200);
+    SAME(ERR_pop_to_mark(), 1);
+    CU_ASSERT(errors_are_as_found(3));
+}
+
+static bool works_after_fork(void)
+{
+    return seal_and_open(KL_AEAD_AES_GCM) && hash_and_derive();
+}
+
+static void a_forked_child_goes_on_with_the_same_context(void)
+{
+    CU_ASSERT(in_child(works_after_fork));
+}
+
+int main(void)
+{
+    /* The first of these want a process in which nobody has used OpenSSL yet. */
+    CU_TestInfo tests[] = {
+        { "any call that fails is undone, and the next try works", any_call_that_fails_is_undone_and_the_next_try_works },
+        { "a failed opening leaves the host's errors as found", a_failed_opening_leaves_the_hosts_errors_as_found },
+        { "threads that open at once all succeed", threads_that_open_at_once_all_succeed },
+        { "openssl.cnf is not read by us and stays the host's to load", openssl_cnf_is_not_read_by_us_and_stays_the_hosts_to_load },
+        { "nothing is cleaned up at exit on our account", nothing_is_cleaned_up_at_exit_on_our_account },
+        { "opening again calls nothing", opening_again_calls_nothing },
+        { "an empty error queue stays empty", an_empty_error_queue_stays_empty },
+        { "the host's errors and marks stay as they were", the_hosts_errors_and_marks_stay_as_they_were },
+        { "a forked child goes on with the same context", a_forked_child_goes_on_with_the_same_context },
+        CU_TEST_INFO_NULL,
+    };
+
+    return run_suite("crypto/lib.c", tests);
+}
