@@ -157,11 +157,12 @@ static void configure(void)
     }
     snprintf(text, sizeof text,
              "[log]\ntarget = file:%s/log\nlevel = info\n"
-             "[token \"demo\"]\nstore = sqlite:%s/demo.db\nroots = local\npin_memory = 8MiB\n%s\n"
+             "[token \"demo\"]\nstore = sqlite:%s/demo.db\nroots = local\npin_memory = 8MiB\npin = file:%s/pin\n%s\n"
              "[token \"other\"]\nstore = sqlite:%s/other.db\nroots = local\npin_memory = 8MiB\n"
              "[root \"local\"]\ntype = local\npassphrase = file:%s/passphrase\npassphrase_memory = 8MiB\n",
-             sandbox_dir, sandbox_dir, getenv("P11_TOKEN_SETTINGS") ? getenv("P11_TOKEN_SETTINGS") : "", sandbox_dir, sandbox_dir);
+             sandbox_dir, sandbox_dir, sandbox_dir, getenv("P11_TOKEN_SETTINGS") ? getenv("P11_TOKEN_SETTINGS") : "", sandbox_dir, sandbox_dir);
     write_file("keyladder.conf", 0600, text);
+    write_file("pin", 0600, USER_PIN "\n");
     write_file("passphrase", 0600, "correct horse battery staple\n");
     snprintf(path, sizeof path, "%s/keyladder.conf", sandbox_dir);
     setenv("KEYLADDER_CONF", path, 1);
