@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "store/mark.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/file.h"
+
+enum { FILE_LEN = 16, WORD_AT = 8, MAKE_BYTE = 64, QUEUE_BYTE = 65 };
+
+static const char magic[8] = { 'K', 'L', 'E', 'P', 'O', 'C', 'H', '1' };
+
+static bool lock_byte(int fd, short type, off_t byte)
+{
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+    return fcntl(fd, F_SETLK, &lock) == 0;
+}
+
+/* The first to come writes the 16 bytes; whoever comes meanwhile looks again. */
+static enum kl_rc fill(int fd, const char *path)
+{
+    uint8_t bytes[FILE_LEN] = { 0 };
+
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        if (pread(fd, bytes, sizeof bytes, 0) == FILE_LEN && memcmp(bytes, magic, sizeof magic) == 0) return KL_OK;
+        if (lock_byte(fd, F_WRLCK, MAKE_BYTE)) {
+            memset(bytes, 0, sizeof bytes);
+            memcpy(bytes, magic, sizeof magic);
+            if (pwrite(fd, bytes, sizeof bytes, 0) != FILE_LEN) {
+                return errno == ENOSPC || errno == EDQUOT ? kl_fail(KL_STORE_FULL, "no room left for %s", path)
+                                                          : kl_fail(KL_STORE, "%s cannot be written: %s", path, strerror(errno));
+            }
+            lock_byte(fd, F_UNLCK, MAKE_BYTE);
+        } else {
+            usleep(1000);
+        }
+    }
+    return kl_fail(KL_STORE, "%s is locked by another process", path);
+}
+
+static enum kl_rc map(struct kl_mark *mark, int fd, const char *path)
+{
+    struct stat status;
+    uint8_t *page;
+
+    KL_TRY(fill(fd, path));
+    if (fstat(fd, &status) != 0) return kl_fail(KL_STORE, "%s: %s", path, strerror(errno));
+    page = mmap(NULL, FILE_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED) return kl_fail(KL_STORE, "%s cannot be mapped: %s", path, strerror(errno));
+    mark->device = status.st_dev;
+    mark->inode = status.st_ino;
+    atomic_store(&mark->word, (_Atomic uint64_t *)(void *)(page + WORD_AT));
+    return KL_OK;
+}
+
+enum kl_rc kl_mark_open(struct kl_mark *mark, const char *path, bool read_only)
+{
+    int fd = -1;
+    enum kl_rc rc;
+
+    mark->fd = -1;
+    atomic_store(&mark->own, 0);
+    atomic_store(&mark->word, &mark->own);
+    if (read_only) return KL_OK;
+    rc = kl_file_open(path, KL_FILE_WRITE | KL_FILE_CREATE, &fd);
+    if (rc == KL_STORE_READ_ONLY) return KL_OK;
+    if (rc != KL_OK) return rc;
+    rc = map(mark, fd, path);
+    if (rc != KL_OK) {
+        close(fd);
+        return rc;
+    }
+    mark->fd = fd;
+    return KL_OK;
+}
+
+void kl_mark_close(struct kl_mark *mark)
+{
+    _Atomic uint64_t *word = atomic_exchange(&mark->word, &mark->own);
+
+    if (mark->fd < 0) return;
+    munmap((uint8_t *)(uintptr_t)word - WORD_AT, FILE_LEN);
+    close(mark->fd);
+    mark->fd = -1;
+}
+
+void kl_mark_follow(struct kl_mark *mark, const char *path)
+{
+    struct stat status;
+    int fd = -1;
+    int old = mark->fd;
+
+    if (old < 0) return;
+    if (stat(path, &status) == 0 && status.st_dev == mark->device && status.st_ino == mark->inode) return;
+    if (kl_file_open(path, KL_FILE_WRITE | KL_FILE_CREATE, &fd) != KL_OK) return;
+    /* The old page stays mapped: another thread may be reading it. */
+    if (map(mark, fd, path) != KL_OK) {
+        close(fd);
+        return;
+    }
+    mark->fd = fd;
+    close(old);
+}
+
+uint64_t kl_mark_value(const struct kl_mark *mark)
+{
+    return atomic_load(atomic_load(&mark->word));
+}
+
+uint64_t kl_mark_raise(struct kl_mark *mark)
+{
+    _Atomic uint64_t *word = atomic_load(&mark->word);
+    uint64_t before = atomic_load(word);
+
+    while (!atomic_compare_exchange_weak(word, &before, before + 1 + (before & 1))) {}
+    return before;
+}
+
+uint64_t kl_mark_settle(struct kl_mark *mark, uint64_t before)
+{
+    uint64_t odd = before + 1 + (before & 1);
+    uint64_t expected = odd;
+
+    /* Fails when the next writer has raised it already. */
+    atomic_compare_exchange_strong(atomic_load(&mark->word), &expected, odd + 1);
+    return odd + 1;
+}
+
+void kl_mark_mend(struct kl_mark *mark)
+{
+    _Atomic uint64_t *word = atomic_load(&mark->word);
+    uint64_t value = atomic_load(word);
+
+    if ((value & 1) != 0) atomic_compare_exchange_strong(word, &value, value + 1);
+}
+
+void kl_mark_set_own(struct kl_mark *mark, uint64_t value)
+{
+    if (mark->fd < 0) atomic_store(&mark->own, value);
+}
+
+bool kl_mark_queue(struct kl_mark *mark, bool enter)
+{
+    if (mark->fd < 0) return true;
+    return lock_byte(mark->fd, enter ? F_WRLCK : F_UNLCK, QUEUE_BYTE);
+}

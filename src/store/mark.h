@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The word in PATH-epoch that says whether anything was committed since one
+ * last looked (doc/format.md): odd while a commit is under way, even and
+ * greater after it. And the queue of those who want to write next.
+ */
+#ifndef KL_STORE_MARK_H
+#define KL_STORE_MARK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/rc.h"
+
+struct kl_mark {
+    int fd; /* -1 when the file cannot be written */
+    _Atomic(_Atomic uint64_t *) word;
+    _Atomic uint64_t own; /* what `word` points to when nothing is mapped */
+    uint64_t device;
+    uint64_t inode;
+};
+
+/* Makes the file when it is not there; read_only: goes without. `path` is the file's own. */
+KL_MUST_USE enum kl_rc kl_mark_open(struct kl_mark *mark, const char *path, bool read_only);
+void kl_mark_close(struct kl_mark *mark);
+/* Maps the file anew when another lies at its path, so that all processes look at one word. */
+void kl_mark_follow(struct kl_mark *mark, const char *path);
+
+uint64_t kl_mark_value(const struct kl_mark *mark);
+/* The caller holds the write lock of the store. Makes the word odd; gives what it was. */
+uint64_t kl_mark_raise(struct kl_mark *mark);
+/* Makes it even again, if it is still what kl_mark_raise left. Gives the even value that belongs to this commit. */
+uint64_t kl_mark_settle(struct kl_mark *mark, uint64_t before);
+/* The caller holds the write lock and commits nothing: a word left odd by a process that died is made even. */
+void kl_mark_mend(struct kl_mark *mark);
+/* Without a file: the word follows a number that the database itself gives. */
+void kl_mark_set_own(struct kl_mark *mark, uint64_t value);
+
+/* Only one process at a time stands first in the queue. False: somebody else does. */
+bool kl_mark_queue(struct kl_mark *mark, bool enter);
+
+#endif

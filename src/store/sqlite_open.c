@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Opening an SQLite store: is the file safe, is it ours, does it have our schema and nothing else. */
+#include "store/sqlite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/file.h"
+#include "store/wait.h"
+
+enum { HEADER_LEN = 100, VERSION_AT = 60, APPLICATION_AT = 68 };
+
+static const char *const schema[][3] = {
+    /* type, name, text as sqlite_schema has it, by ascending name */
+    { "table", "bucket_groups", "CREATE TABLE bucket_groups(number INTEGER PRIMARY KEY, macs BLOB) STRICT" },
+    { "table", "encryption_keys",
+      "CREATE TABLE encryption_keys(id BLOB PRIMARY KEY, key_type TEXT, key_id BLOB, encrypted_key BLOB, key_hash BLOB, algorithm TEXT, "
+      "created_at INTEGER, expires_at INTEGER, is_active INTEGER, rotation_count INTEGER, metadata BLOB, label BLOB, parent BLOB, "
+      "state INTEGER, generation INTEGER, is_public INTEGER, digest BLOB, label_bucket INTEGER, id_bucket INTEGER) STRICT, WITHOUT ROWID" },
+    { "index", "keys_by_id", "CREATE INDEX keys_by_id ON encryption_keys(id_bucket, id, generation, digest)" },
+    { "index", "keys_by_label", "CREATE INDEX keys_by_label ON encryption_keys(label_bucket, id, generation, digest)" },
+    { "index", "keys_by_parent", "CREATE INDEX keys_by_parent ON encryption_keys(parent, id)" },
+    { "index", "keys_public", "CREATE INDEX keys_public ON encryption_keys(id) WHERE is_public = 1" },
+    { "table", "pin_tries", "CREATE TABLE pin_tries(name TEXT PRIMARY KEY, used INTEGER) STRICT, WITHOUT ROWID" },
+    { "table", "store_root",
+      "CREATE TABLE store_root(number INTEGER PRIMARY KEY CHECK (number = 1), epoch INTEGER, row_count INTEGER, records BLOB, groups BLOB, "
+      "mac BLOB) STRICT" },
+    { "table", "token_records", "CREATE TABLE token_records(name TEXT PRIMARY KEY, value BLOB) STRICT, WITHOUT ROWID" },
+};
+enum { SCHEMA_COUNT = sizeof schema / sizeof schema[0] };
+
+/* Tables before their indexes. */
+static const int creation[SCHEMA_COUNT] = { 0, 1, 6, 7, 8, 2, 3, 4, 5 };
+
+/* --- the file, before SQLite sees it --- */
+
+static uint32_t number_at(const uint8_t *header, size_t at)
+{
+    struct kl_reader reader = kl_reader_of(kl_view_of(header + at, 4));
+
+    return kl_read_u32(&reader);
+}
+
+static enum kl_rc check_version(const char *path, uint32_t application, int64_t version)
+{
+    if (application != KL_SQLITE_APPLICATION) return kl_fail(KL_INTEGRITY, "%s is a database of something else, not of keyladder", path);
+    if (version > KL_STORE_FORMAT) {
+        return kl_fail(KL_STORE_NEWER, "%s has format %lld, this keyladder knows up to %d; it was not touched", path, (long long)version,
+                       KL_STORE_FORMAT);
+    }
+    if (version < 1) return kl_fail(KL_INTEGRITY, "%s says that it has format %lld, which never was", path, (long long)version);
+    return KL_OK;
+}
+
+/* Whatever is no store is refused before SQLite might write to it. */
+static enum kl_rc check_header(int fd, const char *path)
+{
+    uint8_t header[HEADER_LEN];
+    ssize_t got = pread(fd, header, sizeof header, 0);
+
+    if (got < 0) return kl_fail(KL_STORE, "%s cannot be read: %s", path, strerror(errno));
+    if (got == 0) return KL_OK;
+    if (got < HEADER_LEN || memcmp(header, "SQLite format 3", 16) != 0) return kl_fail(KL_INTEGRITY, "%s is not an SQLite database", path);
+    /* A database whose making was cut short has neither yet; what its log holds is looked at later. */
+    if (number_at(header, APPLICATION_AT) == 0 && number_at(header, VERSION_AT) == 0) return KL_OK;
+    return check_version(path, number_at(header, APPLICATION_AT), (int32_t)number_at(header, VERSION_AT));
+}
+
+static enum kl_rc check_empty(const char *path, enum kl_store_mode mode)
+{
+    char log[KL_SQLITE_PATH_MAX + 8];
+    struct stat status;
+
+    if (mode == KL_STORE_EXISTING) return kl_fail(KL_NOT_FOUND, "%s is empty", path);
+    snprintf(log, sizeof log, "%s-wal", path);
+    if (stat(log, &status) == 0 && status.st_size > 0) {
+        return kl_fail(KL_INTEGRITY, "%s is empty but %s is not: the store was cut off; bring it back from a backup", path, log);
+    }
+    return KL_OK;
+}
+
+static enum kl_rc check_file(struct kl_sqlite *sqlite, int fd, enum kl_store_mode mode)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0) return kl_fail(KL_STORE, "%s: %s", sqlite->path, strerror(errno));
+    sqlite->device = status.st_dev;
+    sqlite->inode = status.st_ino;
+    if (status.st_size == 0) KL_TRY(check_empty(sqlite->path, mode));
+    return check_header(fd, sqlite->path);
+}
+
+static enum kl_rc look_at_file(struct kl_sqlite *sqlite, enum kl_store_mode mode)
+{
+    unsigned flags = KL_FILE_WRITE | (mode == KL_STORE_CREATE ? (unsigned)KL_FILE_CREATE : 0U);
+    enum kl_rc rc;
+    int fd = -1;
+
+    KL_TRY(kl_file_check_directory(sqlite->path));
+    rc = kl_file_open(sqlite->path, flags, &fd);
+    if (rc == KL_STORE_READ_ONLY) {
+        sqlite->read_only = true;
+        rc = kl_file_open(sqlite->path, 0, &fd);
+        if (rc == KL_NOT_FOUND && mode == KL_STORE_CREATE) {
+            rc = kl_fail(KL_STORE_READ_ONLY, "%s does not exist and cannot be made there", sqlite->path);
+        }
+    }
+    if (rc != KL_OK) return rc;
+    rc = check_file(sqlite, fd, mode);
+    close(fd);
+    return rc;
+}
+
+enum kl_rc kl_sqlite_check_place(const struct kl_sqlite *sqlite)
+{
+    struct stat status;
+
+    if (stat(sqlite->path, &status) != 0) return kl_fail(KL_STORE, "%s is gone: %s", sqlite->path, strerror(errno));
+    if (status.st_dev != sqlite->device || status.st_ino != sqlite->inode) {
+        return kl_fail(KL_STORE, "%s was replaced by another file while it was open", sqlite->path);
+    }
+    return KL_OK;
+}
+
+/* --- settings of the connection --- */
+
+static enum kl_rc connect(struct kl_sqlite *sqlite)
+{
+    int flags = (sqlite->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+    int code = sqlite3_open_v2(sqlite->path, &sqlite->db, flags, NULL);
+
+    if (sqlite->db == NULL) return kl_fail(KL_MEMORY, "no memory to open %s", sqlite->path);
+    return kl_sqlite_rc(sqlite, code, "open");
+}
+
+static const struct {
+    int limit;
+    int value;
+} limits[] = {
+    { SQLITE_LIMIT_LENGTH, 512 * 1024 },  { SQLITE_LIMIT_SQL_LENGTH, 8192 },   { SQLITE_LIMIT_COLUMN, 32 },
+    { SQLITE_LIMIT_EXPR_DEPTH, 20 },      { SQLITE_LIMIT_COMPOUND_SELECT, 3 }, { SQLITE_LIMIT_VDBE_OP, 25000 },
+    { SQLITE_LIMIT_FUNCTION_ARG, 8 },     { SQLITE_LIMIT_ATTACHED, 1 },        { SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 64 },
+    { SQLITE_LIMIT_VARIABLE_NUMBER, 32 }, { SQLITE_LIMIT_TRIGGER_DEPTH, 1 },   { SQLITE_LIMIT_WORKER_THREADS, 0 },
+};
+
+static const struct {
+    int option;
+    int value;
+} options[] = {
+    { SQLITE_DBCONFIG_DEFENSIVE, 1 },
+    { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
+    { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 },
+    { SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
+    { SQLITE_DBCONFIG_DQS_DDL, 0 },
+    { SQLITE_DBCONFIG_DQS_DML, 0 },
+    { SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0 },
+};
+
+static enum kl_rc configure(struct kl_sqlite *sqlite)
+{
+    sqlite3_extended_result_codes(sqlite->db, 1);
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) sqlite3_limit(sqlite->db, limits[i].limit, limits[i].value);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        KL_TRY(kl_sqlite_rc(sqlite, sqlite3_db_config(sqlite->db, options[i].option, options[i].value, NULL), "configure"));
+    }
+    return kl_sqlite_run(sqlite,
+                         "PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL;"
+                         "PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 16777216",
+                         "configure");
+}
+
+static enum kl_rc use_log(struct kl_sqlite *sqlite)
+{
+    sqlite3_stmt *statement = NULL;
+    enum kl_rc rc;
+
+    if (sqlite->read_only) return KL_OK;
+    rc = kl_sqlite_rc(sqlite, sqlite3_prepare_v2(sqlite->db, "PRAGMA journal_mode = WAL", -1, &statement, NULL), "set WAL");
+    if (rc == KL_OK) {
+        int code = sqlite3_step(statement);
+        const unsigned char *mode = code == SQLITE_ROW ? sqlite3_column_text(statement, 0) : NULL;
+
+        if (code != SQLITE_ROW) {
+            rc = kl_sqlite_rc(sqlite, code, "set WAL");
+        } else if (mode == NULL || strcmp((const char *)mode, "wal") != 0) {
+            rc = kl_fail(KL_STORE, "%s cannot be given a write-ahead log", sqlite->path);
+        }
+    }
+    sqlite3_finalize(statement);
+    return rc;
+}
+
+/* --- the schema --- */
+
+static bool is_text(sqlite3_stmt *statement, int column, const char *text)
+{
+    const unsigned char *found = sqlite3_column_text(statement, column);
+
+    return found != NULL && strcmp((const char *)found, text) == 0;
+}
+
+static enum kl_rc compare_schema(struct kl_sqlite *sqlite, sqlite3_stmt *statement)
+{
+    size_t count = 0;
+    int code;
+
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        if (count == SCHEMA_COUNT || !is_text(statement, 0, schema[count][0]) || !is_text(statement, 1, schema[count][1]) ||
+            !is_text(statement, 2, schema[count][2])) {
+            const unsigned char *name = sqlite3_column_text(statement, 1);
+
+            return kl_fail(KL_INTEGRITY, "the schema of %s is not that of a store: see \"%s\"", sqlite->path,
+                           name == NULL ? "" : (const char *)name);
+        }
+        count++;
+    }
+    if (code != SQLITE_DONE) return kl_sqlite_rc(sqlite, code, "read the schema");
+    if (count != SCHEMA_COUNT) return kl_fail(KL_INTEGRITY, "the schema of %s lacks something of a store's", sqlite->path);
+    return KL_OK;
+}
+
+enum kl_rc kl_sqlite_check_schema(struct kl_sqlite *sqlite)
+{
+    sqlite3_stmt *statement = NULL;
+    enum kl_rc rc = kl_sqlite_rc(
+        sqlite, sqlite3_prepare_v2(sqlite->db, "SELECT type, name, sql FROM sqlite_schema ORDER BY name", -1, &statement, NULL),
+        "read the schema");
+
+    if (rc == KL_OK) rc = compare_schema(sqlite, statement);
+    sqlite3_finalize(statement);
+    if (rc == KL_OK) rc = kl_sqlite_number(sqlite, "PRAGMA schema_version", &sqlite->schema_version);
+    return rc;
+}
+
+static enum kl_rc check_numbers(struct kl_sqlite *sqlite)
+{
+    int64_t application = 0;
+    int64_t version = 0;
+    int64_t page = 0;
+
+    KL_TRY(kl_sqlite_number(sqlite, "PRAGMA application_id", &application));
+    KL_TRY(kl_sqlite_number(sqlite, "PRAGMA user_version", &version));
+    KL_TRY(check_version(sqlite->path, (uint32_t)application, version));
+    KL_TRY(kl_sqlite_number(sqlite, "PRAGMA page_size", &page));
+    if (page != KL_SQLITE_PAGE)
+        return kl_fail(KL_INTEGRITY, "%s has pages of %lld bytes, a store's have 4096", sqlite->path, (long long)page);
+    return KL_OK;
+}
+
+static enum kl_rc create_schema(struct kl_sqlite *sqlite)
+{
+    char numbers[96];
+
+    for (size_t i = 0; i < SCHEMA_COUNT; i++) KL_TRY(kl_sqlite_run(sqlite, schema[creation[i]][2], "make the tables"));
+    snprintf(numbers, sizeof numbers, "PRAGMA application_id = %d; PRAGMA user_version = %d", KL_SQLITE_APPLICATION, KL_STORE_FORMAT);
+    return kl_sqlite_run(sqlite, numbers, "make the tables");
+}
+
+static enum kl_rc is_blank(struct kl_sqlite *sqlite, bool *blank)
+{
+    int64_t things = 0;
+    int64_t application = 0;
+    int64_t version = 0;
+
+    KL_TRY(kl_sqlite_number(sqlite, "SELECT count(*) FROM sqlite_schema", &things));
+    KL_TRY(kl_sqlite_number(sqlite, "PRAGMA application_id", &application));
+    KL_TRY(kl_sqlite_number(sqlite, "PRAGMA user_version", &version));
+    *blank = things == 0 && application == 0 && version == 0;
+    return KL_OK;
+}
+
+/* One transaction makes the whole schema, so that it is there or it is not. */
+static enum kl_rc make_schema(struct kl_sqlite *sqlite)
+{
+    bool blank = false;
+    enum kl_rc rc;
+
+    KL_TRY(kl_sqlite_run(sqlite, "BEGIN IMMEDIATE", "make the tables"));
+    rc = is_blank(sqlite, &blank);
+    if (rc == KL_OK && blank) rc = create_schema(sqlite);
+    if (rc == KL_OK) return kl_sqlite_run(sqlite, "COMMIT", "make the tables");
+    if (sqlite3_get_autocommit(sqlite->db) == 0) {
+        enum kl_rc ignored = kl_sqlite_run(sqlite, "ROLLBACK", "make the tables");
+
+        (void)ignored; /* the first failure is the one to tell */
+    }
+    return rc;
+}
+
+static enum kl_rc look_inside(struct kl_sqlite *sqlite)
+{
+    enum kl_rc rc = kl_sqlite_run(sqlite, "BEGIN", "read");
+
+    if (rc != KL_OK) return rc;
+    rc = check_numbers(sqlite);
+    if (rc == KL_OK) rc = kl_sqlite_check_schema(sqlite);
+    if (sqlite3_get_autocommit(sqlite->db) == 0) {
+        enum kl_rc ended = kl_sqlite_run(sqlite, "COMMIT", "read");
+
+        if (rc == KL_OK) rc = ended;
+    }
+    return rc;
+}
+
+static enum kl_rc settle(struct kl_sqlite *sqlite, enum kl_store_mode mode)
+{
+    bool blank = false;
+
+    KL_TRY(is_blank(sqlite, &blank));
+    if (blank && mode == KL_STORE_EXISTING) return kl_fail(KL_NOT_FOUND, "%s has no tables yet", sqlite->path);
+    if (blank && sqlite->read_only) return kl_fail(KL_STORE_READ_ONLY, "%s has no tables and cannot be written", sqlite->path);
+    if (!blank) KL_TRY(check_numbers(sqlite));
+    KL_TRY(use_log(sqlite));
+    if (blank) KL_TRY(make_schema(sqlite));
+    return look_inside(sqlite);
+}
+
+static void disconnect(struct kl_sqlite *sqlite)
+{
+    sqlite3_close(sqlite->db);
+    sqlite->db = NULL;
+}
+
+enum kl_rc kl_sqlite_open(struct kl_sqlite *sqlite, enum kl_store_mode mode, int64_t timeout)
+{
+    struct kl_wait wait = kl_wait_from(timeout);
+    enum kl_rc rc;
+
+    KL_TRY(look_at_file(sqlite, mode));
+    do {
+        rc = connect(sqlite);
+        if (rc == KL_OK) rc = configure(sqlite);
+        if (rc == KL_OK) rc = settle(sqlite, mode);
+        if (rc != KL_OK) disconnect(sqlite);
+    } while (rc == KL_STORE_BUSY && kl_wait_again(&wait));
+    if (rc != KL_OK) return rc;
+    rc = kl_mark_open(&sqlite->mark, sqlite->epoch_path, sqlite->read_only);
+    if (rc != KL_OK) disconnect(sqlite);
+    return rc;
+}
