@@ -3,6 +3,7 @@
 #ifndef KL_TESTS_UNIT_CRYPTO_SUPPORT_H
 #define KL_TESTS_UNIT_CRYPTO_SUPPORT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,8 +49,8 @@ static inline bool in_child(bool (*body)(void))
 }
 
 /* The n-th of the wrapped calls from now fails; 0: none. */
-static int fail_at;
-static int calls;
+static atomic_int fail_at;
+static atomic_int calls;
 
 static inline bool fails_now(void)
 {

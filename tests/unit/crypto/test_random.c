@@ -11,7 +11,7 @@
 ssize_t __real_getrandom(void *out, size_t len, unsigned flags);
 ssize_t __wrap_getrandom(void *out, size_t len, unsigned flags);
 
-static enum { WELL, INTERRUPTED, MISERLY, MISSING, EMPTY, STOPS } kernel;
+static enum how { WELL, INTERRUPTED, MISERLY, MISSING, EMPTY, STOPS } kernel;
 
 ssize_t __wrap_getrandom(void *out, size_t len, unsigned flags)
 {
@@ -44,7 +44,7 @@ ssize_t __wrap_getrandom(void *out, size_t len, unsigned flags)
     return __real_getrandom(out, len, flags);
 }
 
-static void with(int how)
+static void with(enum how how)
 {
     kernel = how;
     fail_the(0);
@@ -119,7 +119,7 @@ static void without_random_numbers_there_are_zeroes_and_an_error(void)
 {
     uint8_t out[64];
 
-    for (int how = MISSING; how <= STOPS; how++) {
+    for (enum how how = MISSING; how <= STOPS; how++) {
         memset(out, 7, 64);
         with(how);
         SAME(kl_random_fill(out, 64), KL_NO_RANDOM);
