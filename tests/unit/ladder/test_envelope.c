@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-#include <CUnit/Basic.h>
+#include "../unit.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,26 +287,17 @@ static void after_the_last_chunk_nothing_follows(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failed;
+    static const CU_TestInfo tests[] = { UNIT(an_envelope_comes_back_whole_and_names_its_key),
+                                         UNIT(an_empty_value_has_an_envelope_too),
+                                         UNIT(no_changed_bit_is_let_through_and_no_plaintext_comes_out),
+                                         UNIT(another_key_or_other_associated_data_opens_nothing),
+                                         UNIT(a_long_aad_is_bound_whole_and_a_longer_one_refused),
+                                         UNIT(an_imported_key_makes_no_envelope),
+                                         UNIT(an_envelope_under_a_record_key_names_its_field_version),
+                                         UNIT(streams_of_every_length_around_a_chunk_come_back),
+                                         UNIT(a_stream_that_was_cut_extended_reordered_or_spliced_is_refused),
+                                         UNIT(after_the_last_chunk_nothing_follows) };
 
     kl_arena_allow_unlocked(true);
-    if (kl_crypto_open() != KL_OK || CU_initialize_registry() != CUE_SUCCESS) return 1;
-    suite = CU_add_suite("ladder/envelope", NULL, NULL);
-#define ADD(test) CU_add_test(suite, #test, test)
-    ADD(an_envelope_comes_back_whole_and_names_its_key);
-    ADD(an_empty_value_has_an_envelope_too);
-    ADD(no_changed_bit_is_let_through_and_no_plaintext_comes_out);
-    ADD(another_key_or_other_associated_data_opens_nothing);
-    ADD(a_long_aad_is_bound_whole_and_a_longer_one_refused);
-    ADD(an_imported_key_makes_no_envelope);
-    ADD(an_envelope_under_a_record_key_names_its_field_version);
-    ADD(streams_of_every_length_around_a_chunk_come_back);
-    ADD(a_stream_that_was_cut_extended_reordered_or_spliced_is_refused);
-    ADD(after_the_last_chunk_nothing_follows);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    failed = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failed != 0;
+    return kl_crypto_open() != KL_OK || unit_run("ladder/envelope", tests, sizeof tests / sizeof *tests);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-#include <CUnit/Basic.h>
+#include "../unit.h"
+
 #include <string.h>
 
 #include "crypto/lib.h"
@@ -224,25 +225,16 @@ static void subkeys_are_those_of_the_published_vector(void)
 
 int main(void)
 {
-    CU_pSuite suite;
-    unsigned failed;
+    static const CU_TestInfo tests[] = { UNIT(no_two_different_requests_give_the_same_key),
+                                         UNIT(the_same_request_gives_the_same_key),
+                                         UNIT(a_record_id_is_1_to_1024_bytes),
+                                         UNIT(a_record_key_and_a_free_key_have_no_children),
+                                         UNIT(a_ladder_key_of_another_size_is_refused),
+                                         UNIT(every_mechanism_and_every_inner_use_has_a_subkey_of_its_own),
+                                         UNIT(a_free_key_is_used_as_it_is_and_for_envelopes_is_not),
+                                         UNIT(an_imported_key_has_no_commitment),
+                                         UNIT(subkeys_are_those_of_the_published_vector) };
 
     kl_arena_allow_unlocked(true);
-    if (kl_crypto_open() != KL_OK || CU_initialize_registry() != CUE_SUCCESS) return 1;
-    suite = CU_add_suite("ladder/key", NULL, NULL);
-#define ADD(test) CU_add_test(suite, #test, test)
-    ADD(no_two_different_requests_give_the_same_key);
-    ADD(the_same_request_gives_the_same_key);
-    ADD(a_record_id_is_1_to_1024_bytes);
-    ADD(a_record_key_and_a_free_key_have_no_children);
-    ADD(a_ladder_key_of_another_size_is_refused);
-    ADD(every_mechanism_and_every_inner_use_has_a_subkey_of_its_own);
-    ADD(a_free_key_is_used_as_it_is_and_for_envelopes_is_not);
-    ADD(an_imported_key_has_no_commitment);
-    ADD(subkeys_are_those_of_the_published_vector);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    failed = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failed != 0;
+    return kl_crypto_open() != KL_OK || unit_run("ladder/key", tests, sizeof tests / sizeof *tests);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-#include <CUnit/Basic.h>
+#include "../unit.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -406,37 +407,13 @@ static void a_whole_token_verifies_and_a_changed_one_does_not(void)
     END();
 }
 
-int main(void)
-{
-    CU_pSuite suite;
-    unsigned failed;
-
-    if (CU_initialize_registry() != CUE_SUCCESS) return 1;
-    suite = CU_add_suite("ladder/ladder", NULL, NULL);
-#define ADD(test) CU_add_test(suite, #test, test)
-    ADD(a_token_that_does_not_exist_yet_is_not_initialised);
-    ADD(a_new_token_has_a_label_a_serial_and_no_user_pin);
-    ADD(a_bad_label_or_pin_makes_no_token);
-    ADD(only_the_right_pin_of_the_right_role_opens);
-    ADD(ten_wrong_pins_lock_and_the_security_officer_unlocks);
-    ADD(a_right_pin_forgets_the_wrong_ones);
-    ADD(a_pin_is_changed_with_the_old_one_only);
-    ADD(keys_grow_and_are_the_same_after_a_restart);
-    ADD(a_ladder_label_is_taken_once_and_for_free_keys_too);
-    ADD(a_bad_ladder_label_is_refused);
-    ADD(nothing_stored_grows_below_a_field_key);
-    ADD(ladder_keys_are_not_removed_and_free_keys_are);
-    ADD(a_change_is_sealed_anew_and_an_old_copy_of_the_record_is_refused);
-    ADD(the_security_officer_opens_no_key);
-    ADD(private_data_comes_back_and_is_nowhere_in_the_file);
-    ADD(a_wrong_passphrase_opens_no_key_and_says_so);
-    ADD(the_root_is_asked_again_when_its_time_is_over);
-    ADD(a_token_of_another_environment_is_refused);
-    ADD(a_token_made_anew_is_set_aside_first_and_wants_the_right_pin);
-    ADD(a_whole_token_verifies_and_a_changed_one_does_not);
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    failed = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failed != 0;
-}
+UNIT_MAIN("ladder/ladder", UNIT(a_token_that_does_not_exist_yet_is_not_initialised), UNIT(a_new_token_has_a_label_a_serial_and_no_user_pin),
+          UNIT(a_bad_label_or_pin_makes_no_token), UNIT(only_the_right_pin_of_the_right_role_opens),
+          UNIT(ten_wrong_pins_lock_and_the_security_officer_unlocks), UNIT(a_right_pin_forgets_the_wrong_ones),
+          UNIT(a_pin_is_changed_with_the_old_one_only), UNIT(keys_grow_and_are_the_same_after_a_restart),
+          UNIT(a_ladder_label_is_taken_once_and_for_free_keys_too), UNIT(a_bad_ladder_label_is_refused),
+          UNIT(nothing_stored_grows_below_a_field_key), UNIT(ladder_keys_are_not_removed_and_free_keys_are),
+          UNIT(a_change_is_sealed_anew_and_an_old_copy_of_the_record_is_refused), UNIT(the_security_officer_opens_no_key),
+          UNIT(private_data_comes_back_and_is_nowhere_in_the_file), UNIT(a_wrong_passphrase_opens_no_key_and_says_so),
+          UNIT(the_root_is_asked_again_when_its_time_is_over), UNIT(a_token_of_another_environment_is_refused),
+          UNIT(a_token_made_anew_is_set_aside_first_and_wants_the_right_pin), UNIT(a_whole_token_verifies_and_a_changed_one_does_not))
