@@ -7,34 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <CUnit/Basic.h>
-
+#include "../unit.h"
 #include "base/bytes.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define SAME(is, ought) CU_ASSERT_EQUAL(is, ought)
-
-/* Runs one suite; the exit status of main. */
-static inline int run_suite(const char *name, CU_TestInfo *tests)
-{
-    CU_SuiteInfo suites[] = { { name, NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL };
-    unsigned failures;
-
-    setvbuf(stdout, NULL, _IONBF, 0);
-    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS) return 1;
-    CU_basic_set_mode(CU_BRM_VERBOSE);
-    CU_basic_run_tests();
-    failures = CU_get_number_of_failures();
-    CU_cleanup_registry();
-    return failures == 0 ? 0 : 1;
-}
 
 /* Runs `body` in a child, so that what it leaves behind in the process is gone; true if it said so. */
 static inline bool in_child(bool (*body)(void))

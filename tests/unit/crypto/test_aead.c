@@ -535,35 +535,14 @@ static void a_tag_of_a_wrong_length_ends_what_was_begun(void)
     kl_aead_free(aead);
 }
 
-int main(void)
-{
-    CU_TestInfo tests[] = {
-        { "Wycheproof agrees on AES-GCM", wycheproof_agrees_on_aes_gcm },
-        { "Wycheproof agrees on ChaCha20-Poly1305", wycheproof_agrees_on_chacha20_poly1305 },
-        { "every length is what OpenSSL makes of it, and opens again", every_length_is_what_openssl_makes_of_it_and_opens_again },
-        { "every IV length from 1 to 128, in any order, is what OpenSSL makes of it",
-          every_iv_length_from_1_to_128_in_any_order_is_what_openssl_makes_of_it },
-        { "a short tag is the beginning of a long one", a_short_tag_is_the_beginning_of_a_long_one },
-        { "any cut into parts gives what one call gives", any_cut_into_parts_gives_what_one_call_gives },
-        { "bytes that lie askew and in place are the same", bytes_that_lie_askew_and_in_place_are_the_same },
-        { "nothing and NULL are an empty input and no associated data", nothing_and_null_are_an_empty_input_and_no_associated_data },
-        { "sealing and opening by turns do not disturb each other", sealing_and_opening_by_turns_do_not_disturb_each_other },
-        { "the key handed in may go away", the_key_handed_in_may_go_away },
-        { "an engine has a name", an_engine_has_a_name },
-        { "a bit changed anywhere is noticed, and nothing is released", a_bit_changed_anywhere_is_noticed_and_nothing_is_released },
-        { "more or fewer bytes than were sealed do not open", more_or_fewer_bytes_than_were_sealed_do_not_open },
-        { "another key does not open it", another_key_does_not_open_it },
-        { "keys of other lengths are refused", keys_of_other_lengths_are_refused },
-        { "IVs and tags of other lengths are refused", ivs_and_tags_of_other_lengths_are_refused },
-        { "what overlaps without being in place is refused untouched", what_overlaps_without_being_in_place_is_refused_untouched },
-        { "bytes without a place are refused", bytes_without_a_place_are_refused },
-        { "more than GCM allows under one IV is refused before it is read",
-          more_than_gcm_allows_under_one_iv_is_refused_before_it_is_read },
-        { "parts without a beginning are refused", parts_without_a_beginning_are_refused },
-        { "a whole operation in between ends what was begun", a_whole_operation_in_between_ends_what_was_begun },
-        { "a tag of a wrong length ends what was begun", a_tag_of_a_wrong_length_ends_what_was_begun },
-        CU_TEST_INFO_NULL,
-    };
-
-    return run_suite("crypto/aead.c", tests);
-}
+UNIT_MAIN("crypto/aead", UNIT(wycheproof_agrees_on_aes_gcm), UNIT(wycheproof_agrees_on_chacha20_poly1305),
+          UNIT(every_length_is_what_openssl_makes_of_it_and_opens_again),
+          UNIT(every_iv_length_from_1_to_128_in_any_order_is_what_openssl_makes_of_it), UNIT(a_short_tag_is_the_beginning_of_a_long_one),
+          UNIT(any_cut_into_parts_gives_what_one_call_gives), UNIT(bytes_that_lie_askew_and_in_place_are_the_same),
+          UNIT(nothing_and_null_are_an_empty_input_and_no_associated_data), UNIT(sealing_and_opening_by_turns_do_not_disturb_each_other),
+          UNIT(the_key_handed_in_may_go_away), UNIT(an_engine_has_a_name), UNIT(a_bit_changed_anywhere_is_noticed_and_nothing_is_released),
+          UNIT(more_or_fewer_bytes_than_were_sealed_do_not_open), UNIT(another_key_does_not_open_it),
+          UNIT(keys_of_other_lengths_are_refused), UNIT(ivs_and_tags_of_other_lengths_are_refused),
+          UNIT(what_overlaps_without_being_in_place_is_refused_untouched), UNIT(bytes_without_a_place_are_refused),
+          UNIT(more_than_gcm_allows_under_one_iv_is_refused_before_it_is_read), UNIT(parts_without_a_beginning_are_refused),
+          UNIT(a_whole_operation_in_between_ends_what_was_begun), UNIT(a_tag_of_a_wrong_length_ends_what_was_begun))

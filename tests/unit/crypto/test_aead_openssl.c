@@ -265,18 +265,7 @@ static void a_stream_ends_where_gcm_ends(void)
     kl_aead_free(aead);
 }
 
-int main(void)
-{
-    CU_TestInfo tests[] = {
-        { "a seal of which any call fails leaves zeroes, and works again", a_seal_of_which_any_call_fails_leaves_zeroes_and_works_again },
-        { "an open of which any call fails leaves zeroes, and works again", an_open_of_which_any_call_fails_leaves_zeroes_and_works_again },
-        { "a stream of which any call fails ends, and works again", a_stream_of_which_any_call_fails_ends_and_works_again },
-        { "a part that fails is zeroed and ends the stream", a_part_that_fails_is_zeroed_and_ends_the_stream },
-        { "a key is expanded once for each direction", a_key_is_expanded_once_for_each_direction },
-        { "more than an int can count goes in pieces", more_than_an_int_can_count_goes_in_pieces },
-        { "a stream ends where GCM ends", a_stream_ends_where_gcm_ends },
-        CU_TEST_INFO_NULL,
-    };
-
-    return run_suite("crypto/aead_openssl.c", tests);
-}
+UNIT_MAIN("crypto/aead_openssl", UNIT(a_seal_of_which_any_call_fails_leaves_zeroes_and_works_again),
+          UNIT(an_open_of_which_any_call_fails_leaves_zeroes_and_works_again), UNIT(a_stream_of_which_any_call_fails_ends_and_works_again),
+          UNIT(a_part_that_fails_is_zeroed_and_ends_the_stream), UNIT(a_key_is_expanded_once_for_each_direction),
+          UNIT(more_than_an_int_can_count_goes_in_pieces), UNIT(a_stream_ends_where_gcm_ends))

@@ -469,25 +469,23 @@ static void many_threads_at_once_each_get_their_own_result(void)
 
 int main(void)
 {
-    CU_TestInfo tests[] = {
-        { "the very first digest may fail too", the_very_first_digest_may_fail_too },
-        { "Wycheproof agrees on HMAC", wycheproof_agrees_on_hmac },
-        { "Wycheproof agrees on HKDF", wycheproof_agrees_on_hkdf },
-        { "RFC 5869 agrees", rfc_5869_agrees },
-        { "digests and MACs of every short length are OpenSSL's own", digests_and_macs_of_every_short_length_are_openssls_own },
-        { "a key of every length around the block is OpenSSL's own", a_key_of_every_length_around_the_block_is_openssls_own },
-        { "bytes cut into parts give what they give whole", bytes_cut_into_parts_give_what_they_give_whole },
-        { "a shorter expansion is the beginning of a longer one", a_shorter_expansion_is_the_beginning_of_a_longer_one },
-        { "more than 255 blocks are refused before anything is written", more_than_255_blocks_are_refused_before_anything_is_written },
-        { "nothing and NULL are an empty message, key, salt and info", nothing_and_null_are_an_empty_message_key_salt_and_info },
-        { "the output may lie over the input", the_output_may_lie_over_the_input },
-        { "any call to OpenSSL that fails leaves zeroes, and the next one works",
-          any_call_to_openssl_that_fails_leaves_zeroes_and_the_next_one_works },
-        { "no keyed state outlasts the call", no_keyed_state_outlasts_the_call },
-        { "many threads at once each get their own result", many_threads_at_once_each_get_their_own_result },
-        CU_TEST_INFO_NULL,
+    static const CU_TestInfo tests[] = {
+        UNIT(the_very_first_digest_may_fail_too),
+        UNIT(wycheproof_agrees_on_hmac),
+        UNIT(wycheproof_agrees_on_hkdf),
+        UNIT(rfc_5869_agrees),
+        UNIT(digests_and_macs_of_every_short_length_are_openssls_own),
+        UNIT(a_key_of_every_length_around_the_block_is_openssls_own),
+        UNIT(bytes_cut_into_parts_give_what_they_give_whole),
+        UNIT(a_shorter_expansion_is_the_beginning_of_a_longer_one),
+        UNIT(more_than_255_blocks_are_refused_before_anything_is_written),
+        UNIT(nothing_and_null_are_an_empty_message_key_salt_and_info),
+        UNIT(the_output_may_lie_over_the_input),
+        UNIT(any_call_to_openssl_that_fails_leaves_zeroes_and_the_next_one_works),
+        UNIT(no_keyed_state_outlasts_the_call),
+        UNIT(many_threads_at_once_each_get_their_own_result),
     };
 
     tester = pthread_self();
-    return run_suite("crypto/hash.c", tests);
+    return unit_run("crypto/hash", tests, COUNT(tests));
 }

@@ -279,21 +279,8 @@ static void a_forked_child_goes_on_with_the_same_context(void)
     CU_ASSERT(in_child(works_after_fork));
 }
 
-int main(void)
-{
-    /* The first of these want a process in which nobody has used OpenSSL yet. */
-    CU_TestInfo tests[] = {
-        { "any call that fails is undone, and the next try works", any_call_that_fails_is_undone_and_the_next_try_works },
-        { "a failed opening leaves the host's errors as found", a_failed_opening_leaves_the_hosts_errors_as_found },
-        { "threads that open at once all succeed", threads_that_open_at_once_all_succeed },
-        { "openssl.cnf is not read by us and stays the host's to load", openssl_cnf_is_not_read_by_us_and_stays_the_hosts_to_load },
-        { "nothing is cleaned up at exit on our account", nothing_is_cleaned_up_at_exit_on_our_account },
-        { "opening again calls nothing", opening_again_calls_nothing },
-        { "an empty error queue stays empty", an_empty_error_queue_stays_empty },
-        { "the host's errors and marks stay as they were", the_hosts_errors_and_marks_stay_as_they_were },
-        { "a forked child goes on with the same context", a_forked_child_goes_on_with_the_same_context },
-        CU_TEST_INFO_NULL,
-    };
-
-    return run_suite("crypto/lib.c", tests);
-}
+/* The first of these want a process in which nobody has used OpenSSL yet. */
+UNIT_MAIN("crypto/lib", UNIT(any_call_that_fails_is_undone_and_the_next_try_works), UNIT(a_failed_opening_leaves_the_hosts_errors_as_found),
+          UNIT(threads_that_open_at_once_all_succeed), UNIT(openssl_cnf_is_not_read_by_us_and_stays_the_hosts_to_load),
+          UNIT(nothing_is_cleaned_up_at_exit_on_our_account), UNIT(opening_again_calls_nothing), UNIT(an_empty_error_queue_stays_empty),
+          UNIT(the_hosts_errors_and_marks_stay_as_they_were), UNIT(a_forked_child_goes_on_with_the_same_context))

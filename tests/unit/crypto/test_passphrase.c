@@ -404,33 +404,13 @@ static void threads_that_derive_for_the_first_time_at_once_all_get_their_keys(vo
     CU_ASSERT(in_child(threads_agree));
 }
 
-int main(void)
-{
-    CU_TestInfo tests[] = {
-        { "a libsodium that does not start is an error and no weaker key", a_libsodium_that_does_not_start_is_an_error_and_no_weaker_key },
-        { "threads that derive for the first time at once all get their keys",
-          threads_that_derive_for_the_first_time_at_once_all_get_their_keys },
-        { "each derivation gives the key of the format page", each_derivation_gives_the_key_of_the_format_page },
-        { "another passphrase or salt gives another key", another_passphrase_or_salt_gives_another_key },
-        { "an empty passphrase and one with any bytes have keys too", an_empty_passphrase_and_one_with_any_bytes_have_keys_too },
-        { "parameters below the floor or above the cap are refused before any work",
-          parameters_below_the_floor_or_above_the_cap_are_refused_before_any_work },
-        { "what a derivation does not use must be zero", what_a_derivation_does_not_use_must_be_zero },
-        { "a derivation that there is not is refused", a_derivation_that_there_is_not_is_refused },
-        { "what a person made up never gets by without the work", what_a_person_made_up_never_gets_by_without_the_work },
-        { "fresh parameters fit the passphrase and have a salt of their own",
-          fresh_parameters_fit_the_passphrase_and_have_a_salt_of_their_own },
-        { "memory out of range is refused for what a person made up", memory_out_of_range_is_refused_for_what_a_person_made_up },
-        { "a generated PIN is the prefix and base32 of random bytes and checksum",
-          a_generated_pin_is_the_prefix_and_base32_of_random_bytes_and_checksum },
-        { "generated PINs differ and are recognized", generated_pins_differ_and_are_recognized },
-        { "no other character anywhere is recognized", no_other_character_anywhere_is_recognized },
-        { "two characters changed places and other lengths are not recognized",
-          two_characters_changed_places_and_other_lengths_are_not_recognized },
-        { "any call that fails gives an error and no key", any_call_that_fails_gives_an_error_and_no_key },
-        { "without random numbers there is no PIN and no salt", without_random_numbers_there_is_no_pin_and_no_salt },
-        CU_TEST_INFO_NULL,
-    };
-
-    return run_suite("crypto/passphrase.c", tests);
-}
+UNIT_MAIN("crypto/passphrase", UNIT(a_libsodium_that_does_not_start_is_an_error_and_no_weaker_key),
+          UNIT(threads_that_derive_for_the_first_time_at_once_all_get_their_keys), UNIT(each_derivation_gives_the_key_of_the_format_page),
+          UNIT(another_passphrase_or_salt_gives_another_key), UNIT(an_empty_passphrase_and_one_with_any_bytes_have_keys_too),
+          UNIT(parameters_below_the_floor_or_above_the_cap_are_refused_before_any_work), UNIT(what_a_derivation_does_not_use_must_be_zero),
+          UNIT(a_derivation_that_there_is_not_is_refused), UNIT(what_a_person_made_up_never_gets_by_without_the_work),
+          UNIT(fresh_parameters_fit_the_passphrase_and_have_a_salt_of_their_own),
+          UNIT(memory_out_of_range_is_refused_for_what_a_person_made_up),
+          UNIT(a_generated_pin_is_the_prefix_and_base32_of_random_bytes_and_checksum), UNIT(generated_pins_differ_and_are_recognized),
+          UNIT(no_other_character_anywhere_is_recognized), UNIT(two_characters_changed_places_and_other_lengths_are_not_recognized),
+          UNIT(any_call_that_fails_gives_an_error_and_no_key), UNIT(without_random_numbers_there_is_no_pin_and_no_salt))

@@ -180,22 +180,8 @@ static void a_test_may_bring_its_own_source_and_its_failure_is_kept(void)
     kl_random_source = kernels;
 }
 
-int main(void)
-{
-    CU_TestInfo tests[] = {
-        { "the whole length is filled", the_whole_length_is_filled },
-        { "two fills differ", two_fills_differ },
-        { "an interrupted call is made again", an_interrupted_call_is_made_again },
-        { "a kernel that gives three bytes at a time is asked until all are there",
-          a_kernel_that_gives_three_bytes_at_a_time_is_asked_until_all_are_there },
-        { "nothing at all is asked for no bytes", nothing_at_all_is_asked_for_no_bytes },
-        { "without random numbers there are zeroes and an error", without_random_numbers_there_are_zeroes_and_an_error },
-        { "a secret has the length asked for", a_secret_has_the_length_asked_for },
-        { "a secret that could not be filled stays empty", a_secret_that_could_not_be_filled_stays_empty },
-        { "a uuid is of version 4 and the rest of it random", a_uuid_is_of_version_4_and_the_rest_of_it_random },
-        { "a test may bring its own source, and its failure is kept", a_test_may_bring_its_own_source_and_its_failure_is_kept },
-        CU_TEST_INFO_NULL,
-    };
-
-    return run_suite("crypto/random.c", tests);
-}
+UNIT_MAIN("crypto/random", UNIT(the_whole_length_is_filled), UNIT(two_fills_differ), UNIT(an_interrupted_call_is_made_again),
+          UNIT(a_kernel_that_gives_three_bytes_at_a_time_is_asked_until_all_are_there), UNIT(nothing_at_all_is_asked_for_no_bytes),
+          UNIT(without_random_numbers_there_are_zeroes_and_an_error), UNIT(a_secret_has_the_length_asked_for),
+          UNIT(a_secret_that_could_not_be_filled_stays_empty), UNIT(a_uuid_is_of_version_4_and_the_rest_of_it_random),
+          UNIT(a_test_may_bring_its_own_source_and_its_failure_is_kept))
