@@ -298,8 +298,11 @@ enum kl_rc kl_conf_secret(const char *source, struct kl_secret *out)
 {
     const struct source *found;
     const char *argument;
+    char shown[300];
 
     KL_CHECK(source != NULL && out->data == NULL, KL_ARG);
     KL_TRY(source_find(source, &found, &argument));
-    return found->read(source, argument, out);
+    /* Words have room for more than a path. */
+    snprintf(shown, sizeof shown, "%s", source);
+    return found->read(shown, argument, out);
 }

@@ -73,8 +73,8 @@ static size_t syslog_begin(enum kl_log_level level, char *line, size_t cap)
 
 static bool syslog_write(int fd, const char *line, size_t len)
 {
-    /* A daemon that does not keep up loses lines; one that was started anew wants a new connection. */
-    return send(fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 || errno == EAGAIN || errno == EWOULDBLOCK;
+    /* Without the newline: a datagram is a line. A daemon that does not keep up loses some; one that was started anew wants a new connection. */
+    return send(fd, line, len - 1, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 || errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
 /* --- file --------------------------------------------------------------- */
