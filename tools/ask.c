@@ -88,10 +88,12 @@ static enum kl_rc no_terminal(struct kl_cli *cli, enum kl_opt option, const char
     enum kl_rc rc = kl_fail(KL_NOT_FOUND, "the %s is needed, and there is no terminal to ask on", what);
 
     if (option == KL_OPT_PIN) {
-        return kl_cli_advise(cli, rc, "Say where it is kept: --pin file:PATH (or env:NAME, cred:NAME, fd:N), or pin = file:PATH in the [token] section.");
+        return kl_cli_advise(
+            cli, rc, "Say where it is kept: --pin file:PATH (or env:NAME, cred:NAME, fd:N), or pin = file:PATH in the [token] section.");
     }
-    rc = kl_fail(rc, "the %s is needed, and there is no terminal to ask on; say where it is kept: --%s file:PATH (or env:NAME, cred:NAME, fd:N)",
-                 what, name);
+    rc = kl_fail(
+        rc, "the %s is needed, and there is no terminal to ask on; say where it is kept: --%s file:PATH (or env:NAME, cred:NAME, fd:N)",
+        what, name);
     return rc;
 }
 

@@ -13,6 +13,7 @@
  */
 KL_MUST_USE enum kl_rc kl_ask_secret(struct kl_cli *cli, enum kl_opt option, const char *source, const char *what, struct kl_secret *out);
 /* The same for one that is new: a person types it twice. KL_ARG when the two differ. */
-KL_MUST_USE enum kl_rc kl_ask_new_secret(struct kl_cli *cli, enum kl_opt option, const char *source, const char *what, struct kl_secret *out);
+KL_MUST_USE enum kl_rc kl_ask_new_secret(struct kl_cli *cli, enum kl_opt option, const char *source, const char *what,
+                                         struct kl_secret *out);
 
 #endif

@@ -24,11 +24,11 @@ struct kl_cipher {
     struct kl_key *key;      /* it, or the record's own key derived from it */
     struct kl_view aad;
     struct kl_progress progress;
-    uint8_t *room;           /* for plaintext and ciphertext */
+    uint8_t *room; /* for plaintext and ciphertext */
     size_t room_len;
     struct kl_aead *aead;
     struct kl_stream *stream;
-    bool is_open;            /* input and output are */
+    bool is_open; /* input and output are */
 };
 
 /* Looks at the options, before anything is opened. */

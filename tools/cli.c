@@ -74,7 +74,8 @@ static const char *usual_advice(enum kl_rc rc)
         { KL_INTEGRITY, "See what is hurt with: keyladder doctor" },
         { KL_STORE_BUSY, "Another process writes for long; try again, or raise store_timeout." },
         { KL_STORE_FULL, "Make room on the store's file system; nothing was changed." },
-        { KL_LOCKED_MEMORY, "Raise the limit (LimitMEMLOCK= in a systemd unit, ulimit -l in a shell), or write lock_memory = try into [module]." },
+        { KL_LOCKED_MEMORY,
+          "Raise the limit (LimitMEMLOCK= in a systemd unit, ulimit -l in a shell), or write lock_memory = try into [module]." },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -143,7 +144,8 @@ static enum kl_log_level log_level(const char *text)
         const char *name;
         enum kl_log_level level;
     } levels[] = {
-        { "error", KL_LOG_ERROR }, { "warning", KL_LOG_WARNING }, { "notice", KL_LOG_NOTICE }, { "info", KL_LOG_INFO }, { "debug", KL_LOG_DEBUG },
+        { "error", KL_LOG_ERROR }, { "warning", KL_LOG_WARNING }, { "notice", KL_LOG_NOTICE },
+        { "info", KL_LOG_INFO },   { "debug", KL_LOG_DEBUG },
     };
 
     for (size_t i = 0; text != NULL && i < sizeof levels / sizeof *levels; i++) {
@@ -219,10 +221,10 @@ static enum kl_rc pin_source(struct kl_cli *cli, enum kl_role role, const struct
     if (*source != NULL) return KL_OK;
     *source = setting == NULL ? "prompt" : setting;
     if (setting == NULL || strcmp(setting, "prompt") == 0 || facts->user_tries < TRIES_FOR_SETTING) return KL_OK;
-    return kl_cli_advise(cli,
-                         kl_fail(KL_PIN_WRONG, "%u wrong PINs in a row: the PIN of the configuration (%s) is not tried again",
-                                 facts->user_tries, setting),
-                         "Put the right PIN there, then give it once by hand: --pin prompt");
+    return kl_cli_advise(
+        cli,
+        kl_fail(KL_PIN_WRONG, "%u wrong PINs in a row: the PIN of the configuration (%s) is not tried again", facts->user_tries, setting),
+        "Put the right PIN there, then give it once by hand: --pin prompt");
 }
 
 static enum kl_rc say_tries(struct kl_cli *cli, enum kl_role role, enum kl_rc rc)

@@ -15,8 +15,8 @@
 struct kl_cli {
     const struct kl_command *command;
     struct kl_arguments args;
-    enum kl_exit status;   /* what a command that did not fail ends with; KL_EXIT_USAGE turns a failure into a usage error */
-    const char *advice;    /* what to do about a failure, for kl_cli_fail; static text */
+    enum kl_exit status; /* what a command that did not fail ends with; KL_EXIT_USAGE turns a failure into a usage error */
+    const char *advice;  /* what to do about a failure, for kl_cli_fail; static text */
     struct kl_conf *conf;
     const struct kl_conf_section *section; /* the [token] */
     struct kl_ladder *ladder;

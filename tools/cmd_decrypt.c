@@ -55,7 +55,8 @@ static enum kl_rc cut_off(struct kl_cipher *cipher, enum kl_rc rc)
     if (rc != KL_CIPHERTEXT || cipher->output.folder >= 0 || cipher->output.done == 0) return rc;
     strncpy(words, kl_fail_words(), sizeof words - 1);
     words[sizeof words - 1] = '\0';
-    return kl_cli_advise(cipher->cli, kl_fail(rc, "%s; the %ju bytes written before are genuine, and incomplete", words, (uintmax_t)cipher->output.done),
+    return kl_cli_advise(cipher->cli,
+                         kl_fail(rc, "%s; the %ju bytes written before are genuine, and incomplete", words, (uintmax_t)cipher->output.done),
                          "With --output FILE nothing appears before the whole has been checked.");
 }
 

@@ -17,13 +17,14 @@
 #include "cli.h"
 #include "crypto/aead.h"
 #include "interrupt.h"
+#include "words.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
-#define RELEASED INT64_C(1767225600)  /* 2026-01-01: no clock of ours shows less */
-#define FAR INT64_C(4102444800)       /* 2100-01-01 */
-#define HELD_KEY_BYTES UINT64_C(48)   /* of one key in the arena */
-#define ARENA_BASE (1 * MIB)          /* expanded keys and what else is in use at once */
+#define RELEASED INT64_C(1767225600) /* 2026-01-01: no clock of ours shows less */
+#define FAR INT64_C(4102444800)      /* 2100-01-01 */
+#define HELD_KEY_BYTES UINT64_C(48)  /* of one key in the arena */
+#define ARENA_BASE (1 * MIB)         /* expanded keys and what else is in use at once */
 
 enum grade { OK, NOTE, ATTENTION, WRONG };
 
@@ -39,14 +40,14 @@ static const struct {
 
 struct doctor {
     struct kl_cli *cli;
-    const char *check;      /* the name of the one that runs */
-    struct kl_json *json;   /* of all that was said; NULL for text */
+    const char *check;    /* the name of the one that runs */
+    struct kl_json *json; /* of all that was said; NULL for text */
     enum grade worst;
     struct kl_token_facts facts;
-    bool is_open;           /* the configuration is read and the token known */
-    bool is_in;             /* logged in */
+    bool is_open; /* the configuration is read and the token known */
+    bool is_in;   /* logged in */
     uint64_t rows;
-    size_t said;            /* by the check that runs */
+    size_t said; /* by the check that runs */
 };
 
 /* `advice` may be NULL. */
@@ -90,6 +91,7 @@ static void check_configuration(struct doctor *doctor)
     struct kl_cli *cli = doctor->cli;
     enum kl_rc rc = kl_cli_open(cli);
     struct stat facts;
+    size_t tokens, roots;
 
     if (rc != KL_OK) {
         say(doctor, WRONG, cli->advice, "%s", why(rc));
@@ -99,8 +101,10 @@ static void check_configuration(struct doctor *doctor)
     /* Doctor looks at memory itself, and must not stop at what it is to find. */
     kl_arena_allow_unlocked(true);
     if (stat(kl_conf_file(cli->conf), &facts) != 0) facts.st_mode = 0;
-    say(doctor, OK, NULL, "%s, mode %04o, %zu tokens, %zu roots", kl_conf_file(cli->conf), (unsigned)facts.st_mode & 07777,
-        kl_conf_count(cli->conf, KL_CONF_TOKEN), kl_conf_count(cli->conf, KL_CONF_ROOT));
+    tokens = kl_conf_count(cli->conf, KL_CONF_TOKEN);
+    roots = kl_conf_count(cli->conf, KL_CONF_ROOT);
+    say(doctor, OK, NULL, "%s, mode %04o, %zu token%s, %zu root%s", kl_conf_file(cli->conf), (unsigned)facts.st_mode & 07777, tokens,
+        kl_words_plural(tokens), roots, kl_words_plural(roots));
     if (strcmp(kl_conf_text(kl_conf_at(cli->conf, KL_CONF_LOG, 0), KL_SET_LOG_TARGET), "none") == 0) {
         say(doctor, NOTE, "Write target = syslog into [log] to hear of failures.", "nothing is logged");
     }
@@ -122,8 +126,10 @@ static void check_secrets(struct doctor *doctor)
         source = kl_conf_text(root, KL_SET_PASSPHRASE);
         if (source == NULL || strcmp(source, "prompt") == 0) continue;
         rc = kl_conf_secret(source, &secret);
-        if (rc == KL_OK) say(doctor, OK, NULL, "the passphrase of root %s: %s", kl_conf_name(root), source);
-        else say(doctor, WRONG, NULL, "the passphrase of root %s: %s", kl_conf_name(root), why(rc));
+        if (rc == KL_OK)
+            say(doctor, OK, NULL, "the passphrase of root %s: %s", kl_conf_name(root), source);
+        else
+            say(doctor, WRONG, NULL, "the passphrase of root %s: %s", kl_conf_name(root), why(rc));
     }
 }
 
@@ -160,7 +166,8 @@ static void check_store_files(struct doctor *doctor)
 
         if (snprintf(path, sizeof path, "%s%s", store, endings[i]) < (int)sizeof path) check_mode(doctor, path);
     }
-    if (doctor->facts.is_read_only) say(doctor, ATTENTION, "Whoever is to make or change keys needs to write the file and its folder.", "%s can only be read", store);
+    if (doctor->facts.is_read_only)
+        say(doctor, ATTENTION, "Whoever is to make or change keys needs to write the file and its folder.", "%s can only be read", store);
     if (doctor->said == 0) say(doctor, OK, NULL, "%s: token \"%s\", serial number %s", store, doctor->facts.label, doctor->facts.serial);
 }
 
@@ -203,8 +210,10 @@ static void check_login(struct doctor *doctor)
     }
     rc = kl_cli_login(doctor->cli, KL_ROLE_USER);
     doctor->is_in = rc == KL_OK;
-    if (rc == KL_OK) say(doctor, OK, NULL, "the user's PIN opens the token");
-    else say(doctor, WRONG, doctor->cli->advice, "%s", why(rc));
+    if (rc == KL_OK)
+        say(doctor, OK, NULL, "the user's PIN opens the token");
+    else
+        say(doctor, WRONG, doctor->cli->advice, "%s", why(rc));
 }
 
 static void note_root(void *user, const struct kl_root_status *status)
@@ -214,13 +223,15 @@ static void note_root(void *user, const struct kl_root_status *status)
     enum kl_rc rc;
 
     if (!status->has_copy) {
-        say(doctor, ATTENTION, "If another root is lost, this one cannot stand in.", "%s (%s) has no sealed copy of the master key", status->name,
-            status->type);
+        say(doctor, ATTENTION, "If another root is lost, this one cannot stand in.", "%s (%s) has no sealed copy of the master key",
+            status->name, status->type);
         return;
     }
     rc = kl_ladder_test_root(doctor->cli->ladder, status->name, words, sizeof words);
-    if (rc == KL_OK) say(doctor, OK, NULL, "%s (%s) opens the master key%s%s", status->name, status->type, words[0] == '\0' ? "" : ": ", words);
-    else say(doctor, WRONG, NULL, "%s (%s): %s", status->name, status->type, why(rc));
+    if (rc == KL_OK)
+        say(doctor, OK, NULL, "%s (%s) opens the master key%s%s", status->name, status->type, words[0] == '\0' ? "" : ": ", words);
+    else
+        say(doctor, WRONG, NULL, "%s (%s): %s", status->name, status->type, why(rc));
 }
 
 static void check_roots(struct doctor *doctor)
@@ -251,7 +262,8 @@ static void check_content(struct doctor *doctor)
         say(doctor, WRONG, "The other keys go on working. Restore the store from a backup, and find out who wrote to it.",
             "%ju of %ju rows do not fit", (uintmax_t)report.hurt, (uintmax_t)report.rows);
     } else {
-        say(doctor, OK, NULL, "%ju rows, each opens and is where it belongs; epoch %ju", (uintmax_t)report.rows, (uintmax_t)report.epoch);
+        say(doctor, OK, NULL, "%ju row%s, each opens and is where it belongs; epoch %ju", (uintmax_t)report.rows,
+            kl_words_plural(report.rows), (uintmax_t)report.epoch);
         say(doctor, NOTE, NULL, "an older copy of the whole store in its place would not be noticed");
     }
 }
@@ -269,7 +281,8 @@ static void check_memory(struct doctor *doctor)
 
         snprintf(advice, sizeof advice, "LimitMEMLOCK=%juM in the service's unit, or ulimit -l %ju in a shell.",
                  (uintmax_t)((needed + MIB - 1) / MIB), (uintmax_t)((needed + MIB - 1) / MIB * 1024));
-        say(doctor, WRONG, advice, "only %zu of %zu KiB for keys could be locked: they may be swapped out", stats.locked / 1024, stats.mapped / 1024);
+        say(doctor, WRONG, advice, "only %zu of %zu KiB for keys could be locked: they may be swapped out", stats.locked / 1024,
+            stats.mapped / 1024);
     } else if (geteuid() != 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < needed) {
         char advice[160];
 
@@ -277,7 +290,8 @@ static void check_memory(struct doctor *doctor)
         say(doctor, ATTENTION, advice, "the limit on locked memory, %ju KiB, is less than all keys in use need (%ju KiB)",
             (uintmax_t)limit.rlim_cur / 1024, (uintmax_t)needed / 1024);
     } else {
-        say(doctor, OK, NULL, "%zu KiB for keys, all locked; all keys in use need some %ju KiB", stats.mapped / 1024, (uintmax_t)needed / 1024);
+        say(doctor, OK, NULL, "%zu KiB for keys, all locked; all keys in use need some %ju KiB", stats.mapped / 1024,
+            (uintmax_t)needed / 1024);
     }
 }
 
@@ -353,9 +367,17 @@ static const struct {
     const char *name;
     void (*run)(struct doctor *doctor);
 } checks[] = {
-    { "configuration", check_configuration }, { "secrets", check_secrets }, { "store", check_store_files }, { "disk", check_disk },
-    { "login", check_login },                 { "root", check_roots },      { "content", check_content },   { "memory", check_memory },
-    { "clock", check_clock },                 { "process", check_process }, { "module", check_module },
+    { "configuration", check_configuration },
+    { "secrets", check_secrets },
+    { "store", check_store_files },
+    { "disk", check_disk },
+    { "login", check_login },
+    { "root", check_roots },
+    { "content", check_content },
+    { "memory", check_memory },
+    { "clock", check_clock },
+    { "process", check_process },
+    { "module", check_module },
 };
 
 static enum kl_rc run(struct kl_cli *cli)

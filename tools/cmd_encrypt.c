@@ -16,7 +16,8 @@ static enum kl_rc find_key(struct kl_cipher *cipher)
     KL_TRY(kl_lookup(cipher->cli, name, &found));
     for (size_t i = 0; i < found.count; i++) {
         if (!found.items[i].is_active) continue;
-        if (only != NULL) return kl_fail(KL_LABEL_TAKEN, "there are several keys called %s; give the id of one (keyladder show %s)", name, name);
+        if (only != NULL)
+            return kl_fail(KL_LABEL_TAKEN, "there are several keys called %s; give the id of one (keyladder show %s)", name, name);
         only = &found.items[i];
     }
     if (only == NULL) only = &found.items[0];
@@ -35,8 +36,8 @@ static enum kl_rc envelope(struct kl_cipher *cipher)
     out = cipher->room + cap;
     KL_TRY(kl_input_read(&cipher->input, in, cap, &len));
     if (len == cap) {
-        return kl_fail(KL_DATA_LENGTH, "%s has more than the %zu MiB of one envelope; leave --envelope out to make a stream", cipher->input.name,
-                       KL_CIPHER_ENVELOPE_MAX >> 20);
+        return kl_fail(KL_DATA_LENGTH, "%s has more than the %zu MiB of one envelope; leave --envelope out to make a stream",
+                       cipher->input.name, KL_CIPHER_ENVELOPE_MAX >> 20);
     }
     KL_TRY(kl_envelope_seal(cipher->aead, cipher->key, cipher->aad, kl_view_of(in, len), out));
     return kl_output_write(&cipher->output, kl_view_of(out, len + KL_ENVELOPE_OVERHEAD));

@@ -26,8 +26,9 @@ static void print_options(const enum kl_opt *options)
 
 void kl_help_all(void)
 {
-    puts("usage: keyladder COMMAND [--token NAME] [--json] [OPTION]... [OPERAND]...\n\nA key ladder for data at rest: master key, table keys (DEK), "
-         "field keys (FEK), record keys (REK).\n");
+    puts(
+        "usage: keyladder COMMAND [--token NAME] [--json] [OPTION]... [OPERAND]...\n\nA key ladder for data at rest: master key, table keys (DEK), "
+        "field keys (FEK), record keys (REK).\n");
     for (const struct kl_command *const *command = kl_commands; *command != NULL; command++) {
         printf("  %-10s %s\n", (*command)->name, (*command)->summary);
     }
@@ -111,8 +112,10 @@ static enum kl_rc run(struct kl_cli *cli)
     }
     if (kl_cli_has(cli, KL_OPT_WORDS)) return words(command);
     if (kl_cli_is_json(cli)) return help_json();
-    if (command == NULL) kl_help_all();
-    else kl_help_command(command);
+    if (command == NULL)
+        kl_help_all();
+    else
+        kl_help_command(command);
     return KL_OK;
 }
 

@@ -22,8 +22,9 @@ static enum kl_rc check(struct kl_cli *cli, struct birth *birth)
     KL_TRY(kl_ladder_facts(cli->ladder, &facts));
     birth->replaces = facts.is_initialised;
     if (facts.is_initialised && !kl_cli_has(cli, KL_OPT_REPLACE)) {
-        return kl_cli_advise(cli, kl_fail(KL_CONFLICT, "token %s is there already, in %s", kl_ladder_name(cli->ladder), kl_ladder_store_path(cli->ladder)),
-                             "Nothing was changed. With --replace and its SO PIN it is set aside, and a new one begins.");
+        return kl_cli_advise(
+            cli, kl_fail(KL_CONFLICT, "token %s is there already, in %s", kl_ladder_name(cli->ladder), kl_ladder_store_path(cli->ladder)),
+            "Nothing was changed. With --replace and its SO PIN it is set aside, and a new one begins.");
     }
     if (!facts.is_initialised && kl_cli_has(cli, KL_OPT_REPLACE)) {
         return kl_fail(KL_TOKEN_UNSET, "there is no token %s to replace; leave --replace out", kl_ladder_name(cli->ladder));
@@ -125,7 +126,7 @@ static enum kl_rc run(struct kl_cli *cli)
     return rc;
 }
 
-static const enum kl_opt options[] = { KL_OPT_LABEL,  KL_OPT_PIN,        KL_OPT_SO_PIN,  KL_OPT_GENERATE_PINS,
+static const enum kl_opt options[] = { KL_OPT_LABEL,   KL_OPT_PIN,        KL_OPT_SO_PIN,  KL_OPT_GENERATE_PINS,
                                        KL_OPT_PIN_OUT, KL_OPT_SO_PIN_OUT, KL_OPT_REPLACE, KL_OPT_NONE };
 
 const struct kl_command kl_command_init = {

@@ -25,7 +25,9 @@ static enum kl_rc answer(struct kl_cli *cli, const char *what)
 
 static struct kl_new_pin new_pin(struct kl_cli *cli, const char *what)
 {
-    return (struct kl_new_pin){ .what = what, .source = KL_OPT_NEW_PIN, .out = KL_OPT_PIN_OUT, .generate = kl_cli_has(cli, KL_OPT_GENERATE_PINS) };
+    return (struct kl_new_pin){
+        .what = what, .source = KL_OPT_NEW_PIN, .out = KL_OPT_PIN_OUT, .generate = kl_cli_has(cli, KL_OPT_GENERATE_PINS)
+    };
 }
 
 /* --- change --- */

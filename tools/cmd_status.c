@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "census.h"
 #include "cli.h"
+#include "words.h"
 
 enum { ROOTS_MAX = 16, REASONS_MAX = 16 };
 
@@ -17,7 +18,7 @@ struct state {
     struct root {
         struct kl_root_status facts;
         bool works;
-        char words[256];            /* of the provider, or why it does not work */
+        char words[256]; /* of the provider, or why it does not work */
     } roots[ROOTS_MAX];
     size_t root_count;
     size_t working;                 /* roots that opened the master key just now */
@@ -67,10 +68,14 @@ static void judge(struct state *state)
     const struct kl_token_facts *facts = &state->facts;
 
     if (!facts->user_pin_is_set) attend(state, "the user has no PIN: keyladder pin init");
-    if (facts->user_tries >= KL_PIN_TRIES) attend(state, "the user's PIN is locked: keyladder pin init");
-    else if (facts->user_tries > 0) attend(state, "%u wrong PINs for the user in a row", facts->user_tries);
-    if (facts->so_tries >= KL_PIN_TRIES) attend(state, "the SO PIN is locked; only a backup brings it back");
-    else if (facts->so_tries > 0) attend(state, "%u wrong SO PINs in a row", facts->so_tries);
+    if (facts->user_tries >= KL_PIN_TRIES)
+        attend(state, "the user's PIN is locked: keyladder pin init");
+    else if (facts->user_tries > 0)
+        attend(state, "%u wrong PIN%s for the user in a row", facts->user_tries, kl_words_plural(facts->user_tries));
+    if (facts->so_tries >= KL_PIN_TRIES)
+        attend(state, "the SO PIN is locked; only a backup brings it back");
+    else if (facts->so_tries > 0)
+        attend(state, "%u wrong SO PIN%s in a row", facts->so_tries, kl_words_plural(facts->so_tries));
     if (facts->is_read_only) attend(state, "the store can only be read");
     if (state->census.hurt > 0) attend(state, "%u parts of the store have been tampered with: keyladder doctor", state->census.hurt);
     if (state->by_state[KL_STATE_COMPROMISED] > 0) attend(state, "%zu versions are compromised", state->by_state[KL_STATE_COMPROMISED]);
@@ -109,12 +114,12 @@ static enum kl_rc answer_text(const struct state *state)
 
     kl_clock_text(facts->created_at, date);
     printf("token %s\n", kl_ladder_name(state->cli->ladder));
-    printf("  label \"%s\", serial number %s%s%s, made %s\n", facts->label, facts->serial, facts->environment[0] == '\0' ? "" : ", environment ",
-           facts->environment, date);
+    printf("  label \"%s\", serial number %s%s%s, made %s\n", facts->label, facts->serial,
+           facts->environment[0] == '\0' ? "" : ", environment ", facts->environment, date);
     printf("  store %s\n", kl_ladder_store_path(state->cli->ladder));
     for (size_t i = 0; i < state->root_count; i++) print_root(&state->roots[i]);
-    printf("  keys: %zu DEK, %zu FEK, %zu free; %zu data objects\n", state->count[KL_LEVEL_DEK], state->count[KL_LEVEL_FEK],
-           state->count[KL_LEVEL_FREE], state->count[KL_LEVEL_DATA]);
+    printf("  keys: %zu DEK, %zu FEK, %zu free; %zu data object%s\n", state->count[KL_LEVEL_DEK], state->count[KL_LEVEL_FEK],
+           state->count[KL_LEVEL_FREE], state->count[KL_LEVEL_DATA], kl_words_plural(state->count[KL_LEVEL_DATA]));
     if (state->reason_count == 0) puts("  all is well");
     for (size_t i = 0; i < state->reason_count; i++) printf("  attention: %s\n", state->reasons[i]);
     return KL_OK;
@@ -189,7 +194,8 @@ static enum kl_rc answer_check(struct state *state, enum kl_rc rc)
     } else if (state->reason_count > 0) {
         fputs(state->reasons[0], stdout);
     } else {
-        printf("%zu DEK, %zu FEK, %zu roots", state->count[KL_LEVEL_DEK], state->count[KL_LEVEL_FEK], state->root_count);
+        printf("%zu DEK, %zu FEK, %zu root%s", state->count[KL_LEVEL_DEK], state->count[KL_LEVEL_FEK], state->root_count,
+               kl_words_plural(state->root_count));
     }
     printf(" | dek=%zu fek=%zu free=%zu\n", state->count[KL_LEVEL_DEK], state->count[KL_LEVEL_FEK], state->count[KL_LEVEL_FREE]);
     cli->status = (enum kl_exit)status;

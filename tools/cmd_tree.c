@@ -17,9 +17,9 @@ struct node {
     const struct kl_record *record;
     const struct kl_record *parent; /* NULL: a master */
     int depth;
-    size_t row;                     /* how many were drawn before */
-    size_t rows[DEPTHS];            /* row of the last node of each depth, the parent's at depth - 1 */
-    bool has_next[DEPTHS];          /* siblings follow at that depth */
+    size_t row;            /* how many were drawn before */
+    size_t rows[DEPTHS];   /* row of the last node of each depth, the parent's at depth - 1 */
+    bool has_next[DEPTHS]; /* siblings follow at that depth */
 };
 
 struct pen {
@@ -28,7 +28,7 @@ struct pen {
     const struct kl_record **by_parent; /* ladder keys by their parents' ids, in the census's order */
     size_t keys;
     struct kl_json *nodes;
-    int widest;                         /* label with its indentation */
+    int widest; /* label with its indentation */
     bool is_utf8;
 };
 
@@ -81,7 +81,8 @@ static enum kl_rc text_end(struct pen *pen)
     for (size_t i = 0; i < pen->census->count; i++) count[pen->census->items[i].level]++;
     if (count[KL_LEVEL_FEK] > 0) puts("Record keys (REK) are derived from field keys when they are used, and are never stored.");
     if (count[KL_LEVEL_FREE] + count[KL_LEVEL_DATA] > 0) {
-        printf("Beside the ladder: %zu free keys, %zu data objects (keyladder list).\n", count[KL_LEVEL_FREE], count[KL_LEVEL_DATA]);
+        printf("Beside the ladder: %zu free key%s, %zu data object%s (keyladder list).\n", count[KL_LEVEL_FREE],
+               kl_words_plural(count[KL_LEVEL_FREE]), count[KL_LEVEL_DATA], kl_words_plural(count[KL_LEVEL_DATA]));
     }
     return KL_OK;
 }
@@ -156,11 +157,20 @@ static void print_xml(const char *text)
 {
     for (; *text != '\0'; text++) {
         switch (*text) {
-        case '<': fputs("&lt;", stdout); break;
-        case '>': fputs("&gt;", stdout); break;
-        case '&': fputs("&amp;", stdout); break;
-        case '"': fputs("&quot;", stdout); break;
-        default: putchar(*text);
+        case '<':
+            fputs("&lt;", stdout);
+            break;
+        case '>':
+            fputs("&gt;", stdout);
+            break;
+        case '&':
+            fputs("&amp;", stdout);
+            break;
+        case '"':
+            fputs("&quot;", stdout);
+            break;
+        default:
+            putchar(*text);
         }
     }
 }
@@ -181,10 +191,11 @@ static void svg_draw(struct pen *pen, const struct node *node)
 
     (void)pen;
     if (node->parent != NULL) {
-        printf("<path d=\"M%d %zuV%zuH%d\"/>\n", x - INDENT / 2, MARGIN + node->rows[node->depth - 1] * ROW + BOX_HEIGHT, y + BOX_HEIGHT / 2, x);
+        printf("<path d=\"M%d %zuV%zuH%d\"/>\n", x - INDENT / 2, MARGIN + node->rows[node->depth - 1] * ROW + BOX_HEIGHT,
+               y + BOX_HEIGHT / 2, x);
     }
-    printf("<g class=\"%s\"><rect x=\"%d\" y=\"%zu\" width=\"%d\" height=\"%d\" rx=\"6\"/><text x=\"%d\" y=\"%zu\">", kl_level_name(node->record->level),
-           x, y, BOX_WIDTH, BOX_HEIGHT, x + 12, y + 22);
+    printf("<g class=\"%s\"><rect x=\"%d\" y=\"%zu\" width=\"%d\" height=\"%d\" rx=\"6\"/><text x=\"%d\" y=\"%zu\">",
+           kl_level_name(node->record->level), x, y, BOX_WIDTH, BOX_HEIGHT, x + 12, y + 22);
     print_xml(kl_words_label(node->record->label, label));
     printf("<tspan class=\"of\" dx=\"10\">%s, version %u, %s</tspan></text></g>\n", short_title(node->record->level), node->record->version,
            kl_state_name(node->record->state));

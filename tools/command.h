@@ -15,10 +15,10 @@ struct kl_cli;
 
 struct kl_command {
     const char *name;
-    const char *operands; /* as --help writes them; "" for none */
-    size_t least, most;   /* how many operands there may be */
-    const char *summary;  /* one line */
-    const char *details;  /* what --help says further */
+    const char *operands;       /* as --help writes them; "" for none */
+    size_t least, most;         /* how many operands there may be */
+    const char *summary;        /* one line */
+    const char *details;        /* what --help says further */
     const enum kl_opt *options; /* up to KL_OPT_NONE; those of every command are left out */
     /* A failure is told by main from kl_fail_words(); what only deserves attention is set in cli->status. */
     enum kl_rc (*run)(struct kl_cli *cli);

@@ -57,7 +57,7 @@ enum kl_rc kl_input_read(struct kl_input *input, uint8_t *out, size_t cap, size_
 
 static enum kl_rc cannot_write(const struct kl_output *output, const char *what)
 {
-    return kl_fail(errno == ENOSPC || errno == EDQUOT ? KL_STORE_FULL : KL_IO, "%s cannot be %s: %m", output->words, what);
+    return kl_fail(KL_IO, "%s cannot be %s: %m", output->words, what);
 }
 
 /* The folder's descriptor and the name in it, symbolic links followed to the file that is meant. */

@@ -31,12 +31,12 @@ KL_MUST_USE enum kl_rc kl_input_read(struct kl_input *input, uint8_t *out, size_
  */
 struct kl_output {
     int fd;
-    int folder;            /* -1 where nothing is to be renamed */
-    char name[256];        /* the file's own name in `folder` */
-    char temporary[300];   /* "" while the file has no name */
-    const char *words;     /* for messages */
-    struct stat replaced;  /* st_mode is 0 when there is none */
-    uint64_t done;         /* bytes written */
+    int folder;           /* -1 where nothing is to be renamed */
+    char name[256];       /* the file's own name in `folder` */
+    char temporary[300];  /* "" while the file has no name */
+    const char *words;    /* for messages */
+    struct stat replaced; /* st_mode is 0 when there is none */
+    uint64_t done;        /* bytes written */
 };
 
 /* path NULL or "-": standard output. */

@@ -15,18 +15,8 @@
 #include "option.h"
 
 const struct kl_command *const kl_commands[] = {
-    &kl_command_init,
-    &kl_command_doctor,
-    &kl_command_status,
-    &kl_command_tree,
-    &kl_command_list,
-    &kl_command_show,
-    &kl_command_create,
-    &kl_command_encrypt,
-    &kl_command_decrypt,
-    &kl_command_pin,
-    &kl_command_help,
-    NULL,
+    &kl_command_init,   &kl_command_doctor,  &kl_command_status,  &kl_command_tree, &kl_command_list, &kl_command_show,
+    &kl_command_create, &kl_command_encrypt, &kl_command_decrypt, &kl_command_pin,  &kl_command_help, NULL,
 };
 
 const struct kl_command *kl_command_find(const char *name)
@@ -85,8 +75,10 @@ static enum kl_rc run(struct kl_cli *cli, char **argv)
         return KL_OK;
     }
     if (kl_cli_has(cli, KL_OPT_HELP)) {
-        if (cli->command == NULL) kl_help_all();
-        else kl_help_command(cli->command);
+        if (cli->command == NULL)
+            kl_help_all();
+        else
+            kl_help_command(cli->command);
         return KL_OK;
     }
     KL_TRY(check_operands(cli));

@@ -14,7 +14,7 @@
 struct kl_found {
     struct kl_record items[64]; /* of a ladder key the current version first */
     size_t count;
-    bool more;                  /* there were more than that */
+    bool more; /* there were more than that */
 };
 
 /*

@@ -16,7 +16,7 @@ struct kl_new_pin {
     const char *setting; /* a source out of the configuration, or NULL; a generated PIN goes there if it is a file */
     bool generate;
     struct kl_secret pin;
-    char *written;       /* the file that holds it already, until it is of use; NULL if none */
+    char *written; /* the file that holds it already, until it is of use; NULL if none */
 };
 
 /*

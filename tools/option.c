@@ -142,7 +142,8 @@ static enum kl_rc keep(struct kl_arguments *out, enum kl_opt option, char *value
 
     if (row->is_source && !names_a_source(value)) {
         kl_wipe(value, strlen(value));
-        return kl_fail(KL_ARG, "--%s takes the place where the PIN is kept, never the PIN itself: file:PATH, env:NAME, cred:NAME, fd:N or prompt",
+        return kl_fail(KL_ARG,
+                       "--%s takes the place where the PIN is kept, never the PIN itself: file:PATH, env:NAME, cred:NAME, fd:N or prompt",
                        row->name);
     }
     if (out->option[option] != NULL) return kl_fail(KL_ARG, "--%s stands there twice", row->name);

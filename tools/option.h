@@ -50,7 +50,7 @@ struct kl_option {
     char letter;       /* 0: none */
     const char *value; /* what --help calls it; NULL for a flag */
     const char *words;
-    bool is_source;    /* names where a secret is kept, and must never be the secret */
+    bool is_source; /* names where a secret is kept, and must never be the secret */
 };
 extern const struct kl_option kl_options[KL_OPTS];
 /* Those of every command. */

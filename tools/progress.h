@@ -9,8 +9,8 @@
 struct kl_progress {
     const char *verb; /* "encrypting" */
     bool is_shown;
-    int64_t began;    /* kl_clock->steady() */
-    int64_t next;     /* when to write again */
+    int64_t began; /* kl_clock->steady() */
+    int64_t next;  /* when to write again */
 };
 
 /* Nothing is shown where stderr is no terminal, or in the first second. */

@@ -111,6 +111,11 @@ const char *kl_words_usage(const struct kl_record *record, char *out, size_t cap
     return out[0] == '\0' ? "nothing" : out;
 }
 
+const char *kl_words_plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 int kl_words_width(const char *text)
 {
     int width = 0;
@@ -130,7 +135,8 @@ static void set_usage(struct kl_json *json, const struct kl_record *record)
 {
     struct kl_json *usage = kl_json_object();
 
-    for (size_t i = 0; i < sizeof usages / sizeof *usages; i++) kl_json_set_bool(usage, usages[i].name, kl_record_has(record, usages[i].flag));
+    for (size_t i = 0; i < sizeof usages / sizeof *usages; i++)
+        kl_json_set_bool(usage, usages[i].name, kl_record_has(record, usages[i].flag));
     kl_json_set_take(json, "usage", usage);
 }
 

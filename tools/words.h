@@ -26,6 +26,8 @@ const char *kl_words_label(struct kl_view label, char out[KL_WORDS_CAP]);
 const char *kl_words_type(const struct kl_record *record, char *out, size_t cap);
 /* "encrypt, decrypt, derive". Returns out. */
 const char *kl_words_usage(const struct kl_record *record, char *out, size_t cap);
+/* "" for one, "s" for any other number. */
+const char *kl_words_plural(uint64_t count);
 /* How many columns a text takes on a terminal, each character one. */
 int kl_words_width(const char *text);
 
