@@ -77,7 +77,7 @@ static struct key *key_named(const char *label)
     for (size_t i = key_count; i-- > 0;)
         if (strcmp(keys[i].label, label) == 0) return &keys[i];
     if (key_count == MOST_KEYS) die_at(__FILE__, __LINE__, "too many keys");
-    snprintf(keys[key_count].label, sizeof keys[key_count].label, "%s", label);
+    memcpy(keys[key_count].label, label, strnlen(label, sizeof keys[key_count].label - 1));
     return &keys[key_count++];
 }
 
@@ -101,7 +101,8 @@ static void expect_whole(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE handle, con
     CK_ULONG out_len = sizeof out;
     size_t len;
 
-    if (get_ulong(session, handle, CKA_VALUE_LEN) != 32 || get_bool(session, handle, CKA_SENSITIVE) != CK_TRUE || get_bool(session, handle, CKA_LOCAL) != CK_TRUE)
+    if (get_ulong(session, handle, CKA_VALUE_LEN) != 32 || get_bool(session, handle, CKA_SENSITIVE) != CK_TRUE ||
+        get_bool(session, handle, CKA_LOCAL) != CK_TRUE)
         fail_at(__FILE__, __LINE__, "%s has odd attributes", key->label);
     if (key->has_proof) {
         CK_RV rv = unseal(session, handle, key->sealed, key->len, NULL, out, &out_len);
@@ -189,7 +190,8 @@ static void one_point(unsigned point, uint64_t *rng)
     close(fds[0]);
     for (unsigned i = 0; i < WORKERS; i++) {
         waitpid(pids[i], &status, 0);
-        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) fail_at(__FILE__, __LINE__, "a worker ended by itself, status %x", (unsigned)status);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+            fail_at(__FILE__, __LINE__, "a worker ended by itself, status %x", (unsigned)status);
     }
     check(first);
     doctor();
@@ -223,11 +225,14 @@ int main(void)
     if (status) die_at(__FILE__, __LINE__, "no token");
     for (unsigned point = 0; point < points && !failures; point++) one_point(point, &rng);
     if (!failures) check(0);
-    printf("%u kills; %lu creations acknowledged; %lu keys rightly there, %lu rightly gone, %lu were in the middle (%lu of creation, %lu of destruction)\n", points,
-           acknowledged, found, absent, either, kills_in_create, kills_in_destroy);
+    printf(
+        "%u kills; %lu creations acknowledged; %lu keys rightly there, %lu rightly gone, %lu were in the middle (%lu of creation, %lu of destruction)\n",
+        points, acknowledged, found, absent, either, kills_in_create, kills_in_destroy);
     if (!failures && (!found || !absent || !either)) fail_at(__FILE__, __LINE__, "the kills did not hit every kind of moment");
-    if (!failures) sandbox_remove(sandbox_dir);
-    else printf("left behind: %s\n", sandbox_dir);
+    if (!failures)
+        sandbox_remove(sandbox_dir);
+    else
+        printf("left behind: %s\n", sandbox_dir);
     printf("%s\n", failures ? "killer: FAILED" : "killer: nothing was lost and nothing came back");
     return failures != 0;
 }

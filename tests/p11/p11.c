@@ -23,26 +23,91 @@ static const struct {
     CK_RV rv;
     const char *name;
 } rv_names[] = {
-#define N(x) { x, #x }
-    N(CKR_OK), N(CKR_CANCEL), N(CKR_HOST_MEMORY), N(CKR_SLOT_ID_INVALID), N(CKR_GENERAL_ERROR), N(CKR_FUNCTION_FAILED),
-    N(CKR_ARGUMENTS_BAD), N(CKR_NO_EVENT), N(CKR_NEED_TO_CREATE_THREADS), N(CKR_CANT_LOCK), N(CKR_ATTRIBUTE_READ_ONLY),
-    N(CKR_ATTRIBUTE_SENSITIVE), N(CKR_ATTRIBUTE_TYPE_INVALID), N(CKR_ATTRIBUTE_VALUE_INVALID), N(CKR_ACTION_PROHIBITED),
-    N(CKR_DATA_INVALID), N(CKR_DATA_LEN_RANGE), N(CKR_DEVICE_ERROR), N(CKR_DEVICE_MEMORY), N(CKR_DEVICE_REMOVED),
-    N(CKR_ENCRYPTED_DATA_INVALID), N(CKR_ENCRYPTED_DATA_LEN_RANGE), N(CKR_AEAD_DECRYPT_FAILED), N(CKR_FUNCTION_CANCELED),
-    N(CKR_FUNCTION_NOT_PARALLEL), N(CKR_FUNCTION_NOT_SUPPORTED), N(CKR_KEY_HANDLE_INVALID), N(CKR_KEY_SIZE_RANGE),
-    N(CKR_KEY_TYPE_INCONSISTENT), N(CKR_KEY_NOT_NEEDED), N(CKR_KEY_CHANGED), N(CKR_KEY_NEEDED), N(CKR_KEY_INDIGESTIBLE),
-    N(CKR_KEY_FUNCTION_NOT_PERMITTED), N(CKR_KEY_NOT_WRAPPABLE), N(CKR_KEY_UNEXTRACTABLE), N(CKR_MECHANISM_INVALID),
-    N(CKR_MECHANISM_PARAM_INVALID), N(CKR_OBJECT_HANDLE_INVALID), N(CKR_OPERATION_ACTIVE), N(CKR_OPERATION_NOT_INITIALIZED),
-    N(CKR_PIN_INCORRECT), N(CKR_PIN_INVALID), N(CKR_PIN_LEN_RANGE), N(CKR_PIN_EXPIRED), N(CKR_PIN_LOCKED), N(CKR_SESSION_CLOSED),
-    N(CKR_SESSION_COUNT), N(CKR_SESSION_HANDLE_INVALID), N(CKR_SESSION_PARALLEL_NOT_SUPPORTED), N(CKR_SESSION_READ_ONLY),
-    N(CKR_SESSION_EXISTS), N(CKR_SESSION_READ_ONLY_EXISTS), N(CKR_SESSION_READ_WRITE_SO_EXISTS), N(CKR_SIGNATURE_INVALID),
-    N(CKR_SIGNATURE_LEN_RANGE), N(CKR_TEMPLATE_INCOMPLETE), N(CKR_TEMPLATE_INCONSISTENT), N(CKR_TOKEN_NOT_PRESENT),
-    N(CKR_TOKEN_NOT_RECOGNIZED), N(CKR_TOKEN_WRITE_PROTECTED), N(CKR_UNWRAPPING_KEY_HANDLE_INVALID), N(CKR_USER_ALREADY_LOGGED_IN),
-    N(CKR_USER_NOT_LOGGED_IN), N(CKR_USER_PIN_NOT_INITIALIZED), N(CKR_USER_TYPE_INVALID), N(CKR_USER_ANOTHER_ALREADY_LOGGED_IN),
-    N(CKR_USER_TOO_MANY_TYPES), N(CKR_WRAPPED_KEY_INVALID), N(CKR_WRAPPED_KEY_LEN_RANGE), N(CKR_RANDOM_SEED_NOT_SUPPORTED),
-    N(CKR_RANDOM_NO_RNG), N(CKR_BUFFER_TOO_SMALL), N(CKR_SAVED_STATE_INVALID), N(CKR_STATE_UNSAVEABLE),
-    N(CKR_CRYPTOKI_NOT_INITIALIZED), N(CKR_CRYPTOKI_ALREADY_INITIALIZED), N(CKR_MUTEX_BAD), N(CKR_MUTEX_NOT_LOCKED),
-    N(CKR_FUNCTION_REJECTED), N(CKR_OPERATION_CANCEL_FAILED),
+#define N(x)  \
+    {         \
+        x, #x \
+    }
+    N(CKR_OK),
+    N(CKR_CANCEL),
+    N(CKR_HOST_MEMORY),
+    N(CKR_SLOT_ID_INVALID),
+    N(CKR_GENERAL_ERROR),
+    N(CKR_FUNCTION_FAILED),
+    N(CKR_ARGUMENTS_BAD),
+    N(CKR_NO_EVENT),
+    N(CKR_NEED_TO_CREATE_THREADS),
+    N(CKR_CANT_LOCK),
+    N(CKR_ATTRIBUTE_READ_ONLY),
+    N(CKR_ATTRIBUTE_SENSITIVE),
+    N(CKR_ATTRIBUTE_TYPE_INVALID),
+    N(CKR_ATTRIBUTE_VALUE_INVALID),
+    N(CKR_ACTION_PROHIBITED),
+    N(CKR_DATA_INVALID),
+    N(CKR_DATA_LEN_RANGE),
+    N(CKR_DEVICE_ERROR),
+    N(CKR_DEVICE_MEMORY),
+    N(CKR_DEVICE_REMOVED),
+    N(CKR_ENCRYPTED_DATA_INVALID),
+    N(CKR_ENCRYPTED_DATA_LEN_RANGE),
+    N(CKR_AEAD_DECRYPT_FAILED),
+    N(CKR_FUNCTION_CANCELED),
+    N(CKR_FUNCTION_NOT_PARALLEL),
+    N(CKR_FUNCTION_NOT_SUPPORTED),
+    N(CKR_KEY_HANDLE_INVALID),
+    N(CKR_KEY_SIZE_RANGE),
+    N(CKR_KEY_TYPE_INCONSISTENT),
+    N(CKR_KEY_NOT_NEEDED),
+    N(CKR_KEY_CHANGED),
+    N(CKR_KEY_NEEDED),
+    N(CKR_KEY_INDIGESTIBLE),
+    N(CKR_KEY_FUNCTION_NOT_PERMITTED),
+    N(CKR_KEY_NOT_WRAPPABLE),
+    N(CKR_KEY_UNEXTRACTABLE),
+    N(CKR_MECHANISM_INVALID),
+    N(CKR_MECHANISM_PARAM_INVALID),
+    N(CKR_OBJECT_HANDLE_INVALID),
+    N(CKR_OPERATION_ACTIVE),
+    N(CKR_OPERATION_NOT_INITIALIZED),
+    N(CKR_PIN_INCORRECT),
+    N(CKR_PIN_INVALID),
+    N(CKR_PIN_LEN_RANGE),
+    N(CKR_PIN_EXPIRED),
+    N(CKR_PIN_LOCKED),
+    N(CKR_SESSION_CLOSED),
+    N(CKR_SESSION_COUNT),
+    N(CKR_SESSION_HANDLE_INVALID),
+    N(CKR_SESSION_PARALLEL_NOT_SUPPORTED),
+    N(CKR_SESSION_READ_ONLY),
+    N(CKR_SESSION_EXISTS),
+    N(CKR_SESSION_READ_ONLY_EXISTS),
+    N(CKR_SESSION_READ_WRITE_SO_EXISTS),
+    N(CKR_SIGNATURE_INVALID),
+    N(CKR_SIGNATURE_LEN_RANGE),
+    N(CKR_TEMPLATE_INCOMPLETE),
+    N(CKR_TEMPLATE_INCONSISTENT),
+    N(CKR_TOKEN_NOT_PRESENT),
+    N(CKR_TOKEN_NOT_RECOGNIZED),
+    N(CKR_TOKEN_WRITE_PROTECTED),
+    N(CKR_UNWRAPPING_KEY_HANDLE_INVALID),
+    N(CKR_USER_ALREADY_LOGGED_IN),
+    N(CKR_USER_NOT_LOGGED_IN),
+    N(CKR_USER_PIN_NOT_INITIALIZED),
+    N(CKR_USER_TYPE_INVALID),
+    N(CKR_USER_ANOTHER_ALREADY_LOGGED_IN),
+    N(CKR_USER_TOO_MANY_TYPES),
+    N(CKR_WRAPPED_KEY_INVALID),
+    N(CKR_WRAPPED_KEY_LEN_RANGE),
+    N(CKR_RANDOM_SEED_NOT_SUPPORTED),
+    N(CKR_RANDOM_NO_RNG),
+    N(CKR_BUFFER_TOO_SMALL),
+    N(CKR_SAVED_STATE_INVALID),
+    N(CKR_STATE_UNSAVEABLE),
+    N(CKR_CRYPTOKI_NOT_INITIALIZED),
+    N(CKR_CRYPTOKI_ALREADY_INITIALIZED),
+    N(CKR_MUTEX_BAD),
+    N(CKR_MUTEX_NOT_LOCKED),
+    N(CKR_FUNCTION_REJECTED),
+    N(CKR_OPERATION_CANCEL_FAILED),
 #undef N
 };
 
@@ -160,7 +225,8 @@ static void configure(void)
              "[token \"demo\"]\nstore = sqlite:%s/demo.db\nroots = local\npin_memory = 8MiB\npin = file:%s/pin\n%s\n"
              "[token \"other\"]\nstore = sqlite:%s/other.db\nroots = local\npin_memory = 8MiB\n"
              "[root \"local\"]\ntype = local\npassphrase = file:%s/passphrase\npassphrase_memory = 8MiB\n",
-             sandbox_dir, sandbox_dir, sandbox_dir, getenv("P11_TOKEN_SETTINGS") ? getenv("P11_TOKEN_SETTINGS") : "", sandbox_dir, sandbox_dir);
+             sandbox_dir, sandbox_dir, sandbox_dir, getenv("P11_TOKEN_SETTINGS") ? getenv("P11_TOKEN_SETTINGS") : "", sandbox_dir,
+             sandbox_dir);
     write_file("keyladder.conf", 0600, text);
     write_file("pin", 0600, USER_PIN "\n");
     write_file("passphrase", 0600, "correct horse battery staple\n");
@@ -322,17 +388,15 @@ static CK_ULONG flags_template(const char *flags, CK_ATTRIBUTE *out)
     static const struct {
         char letter;
         CK_ATTRIBUTE_TYPE type;
-    } usages[] = { { 'e', CKA_ENCRYPT }, { 'd', CKA_DECRYPT }, { 'w', CKA_WRAP }, { 'u', CKA_UNWRAP },
-                   { 'D', CKA_DERIVE }, { 's', CKA_SIGN }, { 'v', CKA_VERIFY }, { 'S', CKA_SENSITIVE },
-                   { 'X', CKA_EXTRACTABLE }, { 'T', CKA_TOKEN } };
+    } usages[] = { { 'e', CKA_ENCRYPT }, { 'd', CKA_DECRYPT }, { 'w', CKA_WRAP },      { 'u', CKA_UNWRAP },      { 'D', CKA_DERIVE },
+                   { 's', CKA_SIGN },    { 'v', CKA_VERIFY },  { 'S', CKA_SENSITIVE }, { 'X', CKA_EXTRACTABLE }, { 'T', CKA_TOKEN } };
     static const struct {
         char letter;
         CK_ATTRIBUTE_TYPE type;
     } withheld[] = { { 'P', CKA_PRIVATE }, { 'm', CKA_MODIFIABLE }, { 'c', CKA_COPYABLE }, { 'y', CKA_DESTROYABLE } };
     CK_ULONG n = 0;
 
-    for (size_t i = 0; i < COUNT(usages); i++)
-        out[n++] = (CK_ATTRIBUTE){ usages[i].type, strchr(flags, usages[i].letter) ? &yes : &no, 1 };
+    for (size_t i = 0; i < COUNT(usages); i++) out[n++] = (CK_ATTRIBUTE){ usages[i].type, strchr(flags, usages[i].letter) ? &yes : &no, 1 };
     for (size_t i = 0; i < COUNT(withheld); i++)
         if (strchr(flags, withheld[i].letter)) out[n++] = (CK_ATTRIBUTE){ withheld[i].type, &no, 1 };
     if (!strchr(flags, 'P')) out[n++] = (CK_ATTRIBUTE){ CKA_PRIVATE, &yes, 1 };
@@ -358,14 +422,15 @@ CK_OBJECT_HANDLE key_make(CK_SESSION_HANDLE session, const char *flags)
 
 CK_RV import_try(CK_SESSION_HANDLE session, CK_KEY_TYPE type, const void *value, CK_ULONG len, const char *flags, CK_OBJECT_HANDLE *key)
 {
-    CK_ATTRIBUTE template[20] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), { CKA_KEY_TYPE, &type, sizeof type },
+    CK_ATTRIBUTE template[20] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY),
+                                  { CKA_KEY_TYPE, &type, sizeof type },
                                   A_BYTES(CKA_VALUE, value, len) };
 
     return p11->C_CreateObject(session, template, 3 + flags_template(flags, template + 3), key);
 }
 
-CK_RV gcm_init(CK_SESSION_HANDLE session, bool encrypt, CK_OBJECT_HANDLE key, const void *iv, CK_ULONG iv_len,
-               const void *aad, CK_ULONG aad_len, CK_ULONG tag_bits)
+CK_RV gcm_init(CK_SESSION_HANDLE session, bool encrypt, CK_OBJECT_HANDLE key, const void *iv, CK_ULONG iv_len, const void *aad,
+               CK_ULONG aad_len, CK_ULONG tag_bits)
 {
     struct t_gcm gcm = { (CK_BYTE *)(uintptr_t)iv, iv_len, iv_len * 8, (CK_BYTE *)(uintptr_t)aad, aad_len, tag_bits };
     CK_MECHANISM mech = { CKM_AES_GCM, &gcm, sizeof gcm };
@@ -383,8 +448,8 @@ size_t seal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const void *data, C
     return 12 + out_len;
 }
 
-CK_RV unseal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const CK_BYTE *sealed, CK_ULONG len, const char *aad,
-             CK_BYTE *out, CK_ULONG *out_len)
+CK_RV unseal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const CK_BYTE *sealed, CK_ULONG len, const char *aad, CK_BYTE *out,
+             CK_ULONG *out_len)
 {
     CK_RV rv = gcm_init(session, false, key, sealed, 12, aad, aad ? strlen(aad) : 0, 128);
 
@@ -395,8 +460,15 @@ CK_RV unseal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const CK_BYTE *sea
 CK_RV hkdf_try(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE base, const void *salt, CK_ULONG salt_len, const void *info, CK_ULONG info_len,
                CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *key)
 {
-    struct t_hkdf hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, salt ? CKF_HKDF_SALT_DATA : CKF_HKDF_SALT_NULL,
-                           (CK_BYTE *)(uintptr_t)salt, salt_len, 0, (CK_BYTE *)(uintptr_t)info, info_len };
+    struct t_hkdf hkdf = { CK_TRUE,
+                           CK_TRUE,
+                           CKM_SHA256,
+                           salt ? CKF_HKDF_SALT_DATA : CKF_HKDF_SALT_NULL,
+                           (CK_BYTE *)(uintptr_t)salt,
+                           salt_len,
+                           0,
+                           (CK_BYTE *)(uintptr_t)info,
+                           info_len };
     CK_MECHANISM mech = { CKM_HKDF_DERIVE, &hkdf, sizeof hkdf };
 
     return p11->C_DeriveKey(session, &mech, base, template, count, key);

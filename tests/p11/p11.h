@@ -132,15 +132,15 @@ void sandbox_remove(const char *dir);
 void token_make(CK_SLOT_ID slot, const char *label);
 
 /* ---- everyday steps; each ends the process with a message if it fails ---- */
-void start(void);                       /* C_Initialize with OS locking */
+void start(void); /* C_Initialize with OS locking */
 void stop(void);
 CK_SLOT_ID slot_at(size_t index);
-CK_SLOT_ID slot_blank(void);            /* the first with no token in it yet */
+CK_SLOT_ID slot_blank(void); /* the first with no token in it yet */
 CK_SLOT_ID slot_labelled(const char *label);
 CK_SESSION_HANDLE open_session(CK_FLAGS more);
 CK_SESSION_HANDLE open_on(CK_SLOT_ID slot, CK_FLAGS more);
 CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE who, const char *pin);
-CK_SESSION_HANDLE user_session(void);   /* start, read-write session, user logged in */
+CK_SESSION_HANDLE user_session(void); /* start, read-write session, user logged in */
 CK_OBJECT_HANDLE find_one(CK_SESSION_HANDLE session, const char *label);
 size_t find_count(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG count);
 
@@ -152,22 +152,34 @@ CK_RV key_try(CK_SESSION_HANDLE session, const char *flags, CK_OBJECT_HANDLE *ke
 CK_OBJECT_HANDLE key_make(CK_SESSION_HANDLE session, const char *flags);
 CK_RV import_try(CK_SESSION_HANDLE session, CK_KEY_TYPE type, const void *value, CK_ULONG len, const char *flags, CK_OBJECT_HANDLE *key);
 
-CK_RV gcm_init(CK_SESSION_HANDLE session, bool encrypt, CK_OBJECT_HANDLE key, const void *iv, CK_ULONG iv_len,
-               const void *aad, CK_ULONG aad_len, CK_ULONG tag_bits);
+CK_RV gcm_init(CK_SESSION_HANDLE session, bool encrypt, CK_OBJECT_HANDLE key, const void *iv, CK_ULONG iv_len, const void *aad,
+               CK_ULONG aad_len, CK_ULONG tag_bits);
 /* A new IV each time; out takes 12 bytes of IV, ciphertext, tag. Returns the length written. */
 size_t seal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const void *data, CK_ULONG len, const char *aad, CK_BYTE *out);
-CK_RV unseal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const CK_BYTE *sealed, CK_ULONG len, const char *aad,
-             CK_BYTE *out, CK_ULONG *out_len);
+CK_RV unseal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const CK_BYTE *sealed, CK_ULONG len, const char *aad, CK_BYTE *out,
+             CK_ULONG *out_len);
 CK_RV hkdf_try(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE base, const void *salt, CK_ULONG salt_len, const void *info, CK_ULONG info_len,
                CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *key);
 CK_BBOOL get_bool(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
 CK_ULONG get_ulong(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
 
 /* ---- templates ---- */
-#define A_BOOL(type, value) { (type), &(CK_BBOOL){ (value) }, sizeof(CK_BBOOL) }
-#define A_ULONG(type, value) { (type), &(CK_ULONG){ (value) }, sizeof(CK_ULONG) }
-#define A_TEXT(type, value) { (type), (void *)(uintptr_t)(value), strlen(value) }
-#define A_BYTES(type, value, len) { (type), (void *)(uintptr_t)(value), (len) }
+#define A_BOOL(type, value)                              \
+    {                                                    \
+        (type), &(CK_BBOOL){ (value) }, sizeof(CK_BBOOL) \
+    }
+#define A_ULONG(type, value)                             \
+    {                                                    \
+        (type), &(CK_ULONG){ (value) }, sizeof(CK_ULONG) \
+    }
+#define A_TEXT(type, value)                               \
+    {                                                     \
+        (type), (void *)(uintptr_t)(value), strlen(value) \
+    }
+#define A_BYTES(type, value, len)                 \
+    {                                             \
+        (type), (void *)(uintptr_t)(value), (len) \
+    }
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- expectations ---- */
@@ -179,13 +191,13 @@ bool rv_at(const char *file, int line, const char *what, CK_RV got, const CK_RV 
 #define EXPECT(call, ...) \
     rv_at(__FILE__, __LINE__, #call, (call), (const CK_RV[]){ __VA_ARGS__ }, sizeof((const CK_RV[]){ __VA_ARGS__ }) / sizeof(CK_RV))
 /* The rest of the test makes no sense without it. */
-#define NEED(call) \
-    do { \
-        CK_RV need_rv = (call); \
+#define NEED(call)                                                                            \
+    do {                                                                                      \
+        CK_RV need_rv = (call);                                                               \
         if (need_rv != CKR_OK) die_at(__FILE__, __LINE__, "%s: %s", #call, rv_name(need_rv)); \
     } while (0)
-#define CHECK(condition) \
-    do { \
+#define CHECK(condition)                                                         \
+    do {                                                                         \
         if (!(condition)) fail_at(__FILE__, __LINE__, "not so: %s", #condition); \
     } while (0)
 

@@ -21,7 +21,8 @@ enum { KEYS_PER_THREAD = 6, MOST_THREADS = 1024, SHARED_KEYS = 4 };
 
 enum state { NONE, ALIVE, DYING, DEAD };
 enum counter { CREATED, DESTROYED, FOUND, ABSENT, ENCRYPTED, DECRYPTED, RACED, COUNTERS };
-static const char *const counter_names[] = { "created", "destroyed", "found", "rightly absent", "encrypted", "decrypted", "raced with a change" };
+static const char *const counter_names[] = { "created",   "destroyed",          "found", "rightly absent", "encrypted",
+                                             "decrypted", "raced with a change" };
 
 struct entry {
     atomic_uint state, serial;
@@ -110,9 +111,12 @@ static void check_key(struct worker *worker, struct entry *entry)
         tally(ABSENT);
         return;
     }
-    if (!key) fail_at(__FILE__, __LINE__, "%s is not found (or twice) %.1f s after it was made", seen.label, now_seconds() - seen.since);
-    else if (rv != CKR_OK) fail_at(__FILE__, __LINE__, "%s does not decrypt: %s", seen.label, rv_name(rv));
-    else if (out_len != strlen(seen.label) || memcmp(out, seen.label, out_len)) fail_at(__FILE__, __LINE__, "%s decrypts to other bytes", seen.label);
+    if (!key)
+        fail_at(__FILE__, __LINE__, "%s is not found (or twice) %.1f s after it was made", seen.label, now_seconds() - seen.since);
+    else if (rv != CKR_OK)
+        fail_at(__FILE__, __LINE__, "%s does not decrypt: %s", seen.label, rv_name(rv));
+    else if (out_len != strlen(seen.label) || memcmp(out, seen.label, out_len))
+        fail_at(__FILE__, __LINE__, "%s decrypts to other bytes", seen.label);
     tally(FOUND);
     tally(DECRYPTED);
 }
@@ -142,14 +146,18 @@ static void *work(void *arg)
     struct entry *mine = &shared->entries[worker->number * KEYS_PER_THREAD];
 
     while (now_seconds() < until && atomic_load(&shared->failures) == 0 && failures == 0) {
-        unsigned dice = rng_next(&worker->rng) % 100;
+        unsigned dice = (unsigned)(rng_next(&worker->rng) % 100);
         struct entry *own = &mine[rng_next(&worker->rng) % KEYS_PER_THREAD];
         unsigned state = atomic_load(&own->state);
 
-        if (dice < 8 && state != ALIVE) create_key(worker, own);
-        else if (dice < 14 && state == ALIVE) destroy_key(worker, own);
-        else if (dice < 60) check_key(worker, &shared->entries[rng_next(&worker->rng) % total]);
-        else use_shared_key(worker);
+        if (dice < 8 && state != ALIVE)
+            create_key(worker, own);
+        else if (dice < 14 && state == ALIVE)
+            destroy_key(worker, own);
+        else if (dice < 60)
+            check_key(worker, &shared->entries[rng_next(&worker->rng) % total]);
+        else
+            use_shared_key(worker);
     }
     return NULL;
 }
@@ -227,7 +235,8 @@ int main(void)
     processes = setting("KEYLADDER_STRESS_PROCESSES", 8);
     threads = setting("KEYLADDER_STRESS_THREADS", 8);
     total = processes * threads * KEYS_PER_THREAD;
-    if (threads == 0 || threads > 64 || processes == 0 || processes * threads > MOST_THREADS) die_at(__FILE__, __LINE__, "too many threads");
+    if (threads == 0 || threads > 64 || processes == 0 || processes * threads > MOST_THREADS)
+        die_at(__FILE__, __LINE__, "too many threads");
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) die_at(__FILE__, __LINE__, "mmap: %s", strerror(errno));
     p11_load();
@@ -243,8 +252,10 @@ int main(void)
         if (pid == 0) run_process(p);
     }
     while (wait(&status) > 0) hurt += status != 0;
-    if (hurt) fail_at(__FILE__, __LINE__, "%u processes failed", hurt);
-    else final_check();
+    if (hurt)
+        fail_at(__FILE__, __LINE__, "%u processes failed", hurt);
+    else
+        final_check();
     for (int i = 0; i < COUNTERS; i++) printf("%12lu %s\n", atomic_load(&shared->counts[i]), counter_names[i]);
     if (!atomic_load(&shared->counts[CREATED]) || !atomic_load(&shared->counts[DESTROYED]) || !atomic_load(&shared->counts[FOUND]))
         fail_at(__FILE__, __LINE__, "some kind of step never happened");

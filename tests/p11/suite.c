@@ -47,8 +47,10 @@ int in_other_process(void (*run)(void *), void *arg)
         _exit(failures != 0);
     }
     if (waitpid(pid, &status, 0) != pid) die_at(__FILE__, __LINE__, "waitpid: %s", strerror(errno));
-    if (WIFSIGNALED(status)) fail_at(__FILE__, __LINE__, "the other process died of signal %d", WTERMSIG(status));
-    else if (WEXITSTATUS(status)) fail_at(__FILE__, __LINE__, "the other process failed");
+    if (WIFSIGNALED(status))
+        fail_at(__FILE__, __LINE__, "the other process died of signal %d", WTERMSIG(status));
+    else if (WEXITSTATUS(status))
+        fail_at(__FILE__, __LINE__, "the other process failed");
     return status;
 }
 
@@ -87,8 +89,10 @@ static void run_child(const struct test *test)
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(fd, 1);
     dup2(fd, 2);
-    if (test->needs & BLANK) sandbox_make();
-    else sandbox_copy(template_dir);
+    if (test->needs & BLANK)
+        sandbox_make();
+    else
+        sandbox_copy(template_dir);
     p11_load();
     test->run();
     fflush(stdout);
@@ -133,11 +137,15 @@ static bool reap(size_t count)
             if (late) kill(-jobs[i].pid, SIGKILL);
             if (waitpid(jobs[i].pid, &status, late ? 0 : WNOHANG) != jobs[i].pid) continue;
             kill(-jobs[i].pid, SIGKILL);
-            if (late) snprintf(why, sizeof why, "hung for %.0f s", most);
-            else if (WIFSIGNALED(status)) snprintf(why, sizeof why, "died of signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+            if (late)
+                snprintf(why, sizeof why, "hung for %.0f s", most);
+            else if (WIFSIGNALED(status))
+                snprintf(why, sizeof why, "died of signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
             show(jobs[i].test->name, !why[0] && status == 0, why[0] ? why : NULL);
-            if (!why[0] && status == 0) passed++;
-            else failed++;
+            if (!why[0] && status == 0)
+                passed++;
+            else
+                failed++;
             jobs[i].pid = 0;
             return true;
         }

@@ -6,10 +6,10 @@
 #include "p11.h"
 
 enum {
-    ANY = 0,        /* any vendor's module */
-    OURS = 1,       /* promised by DESIGN, not by the standard */
-    BLANK = 2,      /* starts with uninitialised tokens */
-    SLOW = 4        /* may take minutes under a sanitizer */
+    ANY = 0,   /* any vendor's module */
+    OURS = 1,  /* promised by DESIGN, not by the standard */
+    BLANK = 2, /* starts with uninitialised tokens */
+    SLOW = 4   /* may take minutes under a sanitizer */
 };
 
 struct test {
@@ -17,7 +17,10 @@ struct test {
     void (*run)(void);
     unsigned needs;
 };
-#define T(name, needs) { #name, name, (needs) }
+#define T(name, needs)       \
+    {                        \
+#name, name, (needs) \
+    }
 #define TEST(name) static void name(void)
 
 extern const struct test general_tests[], login_tests[], object_tests[], policy_tests[], gcm_tests[], ladder_tests[], fork_tests[];

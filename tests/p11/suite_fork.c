@@ -90,23 +90,36 @@ static void fork_once(forker how, bool in_operation)
     if (in_operation) NEED(gcm_init(before.session, true, before.key, iv, 12, NULL, 0, 128));
     pid = how();
     if (pid == 0) {
-        if (in_operation) EXPECT(p11->C_Encrypt(before.session, (CK_BYTE *)(uintptr_t)"child", 5, out, &len), CKR_CRYPTOKI_NOT_INITIALIZED);
+        if (in_operation)
+            EXPECT(p11->C_Encrypt(before.session, (CK_BYTE *)(uintptr_t) "child", 5, out, &len), CKR_CRYPTOKI_NOT_INITIALIZED);
         begin_anew(&before);
         fflush(stdout);
         _exit(failures != 0);
     }
     child_went_well(pid);
-    if (in_operation) EXPECT(p11->C_Encrypt(before.session, (CK_BYTE *)(uintptr_t)"parent", 6, out, &len), CKR_OK);
+    if (in_operation) EXPECT(p11->C_Encrypt(before.session, (CK_BYTE *)(uintptr_t) "parent", 6, out, &len), CKR_OK);
     works(&before);
     NEED(key_try(before.session, "edST", &before.key));
     sleep(2);
     CHECK(find_one(before.session, "by a child") != 0);
 }
 
-TEST(a_child_is_not_initialised_and_may_begin_anew) { fork_once(fork, false); }
-TEST(a_child_of_the_raw_system_call_is_not_initialised_and_may_begin_anew) { fork_once(_Fork, false); }
-TEST(a_fork_in_mid_operation_is_the_parents_operation) { fork_once(fork, true); }
-TEST(a_raw_fork_in_mid_operation_is_the_parents_operation) { fork_once(_Fork, true); }
+TEST(a_child_is_not_initialised_and_may_begin_anew)
+{
+    fork_once(fork, false);
+}
+TEST(a_child_of_the_raw_system_call_is_not_initialised_and_may_begin_anew)
+{
+    fork_once(_Fork, false);
+}
+TEST(a_fork_in_mid_operation_is_the_parents_operation)
+{
+    fork_once(fork, true);
+}
+TEST(a_raw_fork_in_mid_operation_is_the_parents_operation)
+{
+    fork_once(_Fork, true);
+}
 
 TEST(a_child_that_exits_or_dies_harms_nobody)
 {
@@ -116,7 +129,7 @@ TEST(a_child_that_exits_or_dies_harms_nobody)
         pid_t pid = fork();
 
         if (pid == 0) {
-            if (i % 3 == 0) exit(0);            /* with every atexit handler */
+            if (i % 3 == 0) exit(0); /* with every atexit handler */
             if (i % 3 == 1) _exit(0);
             user_session();
             _exit(0);
@@ -223,8 +236,14 @@ static void fork_among_threads(forker how, int forks)
     works(&before);
 }
 
-TEST(a_hundred_forks_among_busy_threads_hang_nowhere) { fork_among_threads(fork, 100); }
-TEST(a_hundred_raw_forks_among_busy_threads_hang_nowhere) { fork_among_threads(_Fork, 100); }
+TEST(a_hundred_forks_among_busy_threads_hang_nowhere)
+{
+    fork_among_threads(fork, 100);
+}
+TEST(a_hundred_raw_forks_among_busy_threads_hang_nowhere)
+{
+    fork_among_threads(_Fork, 100);
+}
 
 /* ---- where keys lie ---- */
 
@@ -274,7 +293,9 @@ TEST(the_module_says_nothing_on_stdout_and_stderr)
 
 TEST(no_pin_label_value_or_plaintext_is_in_the_log)
 {
-    static const char *const secrets[] = { USER_PIN, SO_PIN, "wrong-pin-000", "correct horse", "a plaintext secret", "0123456789abcdef0123456789ABCDEF" };
+    static const char *const secrets[] = {
+        USER_PIN, SO_PIN, "wrong-pin-000", "correct horse", "a plaintext secret", "0123456789abcdef0123456789ABCDEF"
+    };
     struct before before = prepare();
     char path[4200];
     static char text[1 << 20];

@@ -32,11 +32,11 @@ TEST(parameters_of_40_and_48_bytes_mean_the_same)
     CK_OBJECT_HANDLE key = key_make(session, "edS");
     CK_BYTE iv[12] = "twelve bytes", sealed[64], out[64];
     CK_ULONG sealed_len = sizeof sealed, out_len = sizeof out;
-    struct t_gcm40 short_form = { iv, 12, (CK_BYTE *)(uintptr_t)"aad", 3, 128 };
+    struct t_gcm40 short_form = { iv, 12, (CK_BYTE *)(uintptr_t) "aad", 3, 128 };
     CK_MECHANISM mech = { CKM_AES_GCM, &short_form, sizeof short_form };
 
     NEED(p11->C_EncryptInit(session, &mech, key));
-    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"hello", 5, sealed, &sealed_len));
+    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "hello", 5, sealed, &sealed_len));
     CHECK(sealed_len == 21);
     NEED(gcm_init(session, false, key, iv, 12, "aad", 3, 128));
     NEED(p11->C_Decrypt(session, sealed, sealed_len, out, &out_len));
@@ -52,7 +52,7 @@ TEST(parameters_of_any_other_length_are_refused)
     static const CK_ULONG lengths[] = { 0, 1, 8, 24, 32, 39, 41, 47, 49, 56, 64, 4096, CK_UNAVAILABLE_INFORMATION };
     CK_SESSION_HANDLE session = user_session();
     CK_OBJECT_HANDLE key = key_make(session, "edS");
-    struct t_gcm gcm[100] = { { (CK_BYTE *)(uintptr_t)"twelve bytes", 12, 96, NULL, 0, 128 } };
+    struct t_gcm gcm[100] = { { (CK_BYTE *)(uintptr_t) "twelve bytes", 12, 96, NULL, 0, 128 } };
 
     for (size_t i = 0; i < COUNT(lengths); i++) {
         CK_MECHANISM mech = { CKM_AES_GCM, gcm, lengths[i] };
@@ -77,12 +77,12 @@ TEST(the_length_of_the_iv_in_bits_is_ignored)
     for (size_t i = 0; i < COUNT(bits); i++) {
         CK_OBJECT_HANDLE key = 0;
         CK_ULONG len = sizeof sealed;
-        struct t_gcm gcm = { (CK_BYTE *)(uintptr_t)"twelve bytes", 12, bits[i], NULL, 0, 128 };
+        struct t_gcm gcm = { (CK_BYTE *)(uintptr_t) "twelve bytes", 12, bits[i], NULL, 0, 128 };
         CK_MECHANISM mech = { CKM_AES_GCM, &gcm, sizeof gcm };
 
         NEED(import_try(session, CKK_AES, "0123456789abcdef", 16, "edS", &key));
         NEED(p11->C_EncryptInit(session, &mech, key));
-        NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"hello", 5, sealed, &len));
+        NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "hello", 5, sealed, &len));
         CHECK(len == 21);
         if (i) CHECK(memcmp(first, sealed, 21) == 0);
         memcpy(first, sealed, sizeof first);
@@ -91,13 +91,16 @@ TEST(the_length_of_the_iv_in_bits_is_ignored)
 
 TEST(short_and_odd_tags_are_refused)
 {
-    static const CK_ULONG bad[] = { 0, 8, 32, 64, 88, 95, 97, 127, 129, 136, 256, 0x100000080, CK_UNAVAILABLE_INFORMATION }, good[] = { 96, 104, 112, 120, 128 };
+    static const CK_ULONG bad[] = { 0, 8, 32, 64, 88, 95, 97, 127, 129, 136, 256, 0x100000080, CK_UNAVAILABLE_INFORMATION },
+                          good[] = { 96, 104, 112, 120, 128 };
     CK_SESSION_HANDLE session = user_session();
     CK_OBJECT_HANDLE key = key_make(session, "edS");
 
     for (size_t i = 0; i < COUNT(bad); i++) {
-        if (!EXPECT(gcm_init(session, true, key, fresh_iv(), 12, NULL, 0, bad[i]), CKR_MECHANISM_PARAM_INVALID)) printf("      %lu bits\n", bad[i]);
-        if (!EXPECT(gcm_init(session, false, key, fresh_iv(), 12, NULL, 0, bad[i]), CKR_MECHANISM_PARAM_INVALID)) printf("      %lu bits\n", bad[i]);
+        if (!EXPECT(gcm_init(session, true, key, fresh_iv(), 12, NULL, 0, bad[i]), CKR_MECHANISM_PARAM_INVALID))
+            printf("      %lu bits\n", bad[i]);
+        if (!EXPECT(gcm_init(session, false, key, fresh_iv(), 12, NULL, 0, bad[i]), CKR_MECHANISM_PARAM_INVALID))
+            printf("      %lu bits\n", bad[i]);
         EXPECT(none_active(session, true), CKR_OPERATION_NOT_INITIALIZED);
     }
     for (size_t i = 0; i < COUNT(good); i++) {
@@ -105,7 +108,7 @@ TEST(short_and_odd_tags_are_refused)
         CK_ULONG len = sizeof out;
 
         NEED(gcm_init(session, true, key, fresh_iv(), 12, NULL, 0, good[i]));
-        NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"hello", 5, out, &len));
+        NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "hello", 5, out, &len));
         CHECK(len == 5 + good[i] / 8);
     }
 }
@@ -134,12 +137,12 @@ TEST(an_iv_that_made_ciphertext_is_refused_in_its_session)
     CK_ULONG len = sizeof out;
 
     NEED(gcm_init(session, true, key, iv, 12, NULL, 0, 128));
-    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"one", 3, out, &len));
+    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "one", 3, out, &len));
     EXPECT(gcm_init(session, true, key, iv, 12, NULL, 0, 128), CKR_MECHANISM_PARAM_INVALID);
     for (int i = 0; i < 62; i++) {
         len = sizeof out;
         NEED(gcm_init(session, true, key, fresh_iv(), 12, NULL, 0, 128));
-        NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"one", 3, out, &len));
+        NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "one", 3, out, &len));
     }
     EXPECT(gcm_init(session, true, key, iv, 12, NULL, 0, 128), CKR_MECHANISM_PARAM_INVALID);
     EXPECT(gcm_init(session, false, key, iv, 12, NULL, 0, 128), CKR_OK);
@@ -154,11 +157,11 @@ TEST(an_iv_that_made_no_ciphertext_may_be_used)
     CK_ULONG len = 0;
 
     NEED(gcm_init(session, true, key, iv, 12, NULL, 0, 128));
-    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"one", 3, NULL, &len));
+    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "one", 3, NULL, &len));
     len = sizeof small;
-    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"one", 3, small, &len), CKR_BUFFER_TOO_SMALL);
+    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "one", 3, small, &len), CKR_BUFFER_TOO_SMALL);
     len = sizeof out;
-    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"one", 3, out, &len), CKR_OK);
+    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "one", 3, out, &len), CKR_OK);
 }
 
 TEST(an_empty_message_is_a_tag_and_is_checked)
@@ -222,13 +225,13 @@ TEST(a_short_buffer_is_told_the_length_and_may_try_again)
         CK_ULONG len = cap;
 
         memset(sealed, 0x5a, sizeof sealed);
-        EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"hello", 5, sealed, &len), CKR_BUFFER_TOO_SMALL);
+        EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "hello", 5, sealed, &len), CKR_BUFFER_TOO_SMALL);
         CHECK(len == 21);
         for (size_t i = cap; i < sizeof sealed; i++) CHECK(sealed[i] == 0x5a);
     }
     CK_ULONG exact = 21;
     memset(sealed, 0x5a, sizeof sealed);
-    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"hello", 5, sealed, &exact), CKR_OK);
+    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "hello", 5, sealed, &exact), CKR_OK);
     CHECK(exact == 21 && sealed[21] == 0x5a);
     NEED(gcm_init(session, false, key, iv, 12, "aad", 3, 128));
     for (CK_ULONG cap = 0; cap < 5; cap++) {
@@ -253,7 +256,7 @@ TEST(the_last_part_too_keeps_the_operation_when_the_buffer_is_short)
     const CK_BYTE *iv = fresh_iv();
 
     NEED(gcm_init(session, true, key, iv, 12, "aad", 3, 128));
-    NEED(p11->C_EncryptUpdate(session, (CK_BYTE *)(uintptr_t)"hello", 5, sealed, &len));
+    NEED(p11->C_EncryptUpdate(session, (CK_BYTE *)(uintptr_t) "hello", 5, sealed, &len));
     part = 3;
     EXPECT(p11->C_EncryptFinal(session, sealed + len, &part), CKR_BUFFER_TOO_SMALL);
     CHECK(part >= 16 && part + len == 21);
@@ -291,7 +294,7 @@ TEST(every_other_error_ends_the_operation)
     EXPECT(p11->C_EncryptUpdate(session, NULL, 5, out, &len), CKR_ARGUMENTS_BAD);
     EXPECT(p11->C_EncryptFinal(session, out, &len), CKR_OPERATION_NOT_INITIALIZED);
     NEED(enc_init(session, key));
-    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"x", 1, out, NULL), CKR_ARGUMENTS_BAD);
+    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "x", 1, out, NULL), CKR_ARGUMENTS_BAD);
     EXPECT(none_active(session, true), CKR_OPERATION_NOT_INITIALIZED);
     NEED(gcm_init(session, false, key, fresh_iv(), 12, NULL, 0, 128));
     len = sizeof out;
@@ -335,7 +338,7 @@ TEST(a_session_encrypts_and_decrypts_at_the_same_time)
 
     NEED(gcm_init(session, false, key, sealed, 12, NULL, 0, 128));
     NEED(enc_init(session, key));
-    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"other", 5, again, &again_len));
+    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "other", 5, again, &again_len));
     NEED(p11->C_Decrypt(session, sealed + 12, sealed_len - 12, out, &len));
     CHECK(len == 5 && memcmp(out, "hello", 5) == 0);
 }
@@ -348,9 +351,9 @@ TEST(one_shot_after_update_is_refused)
     CK_ULONG len = sizeof buffer;
 
     NEED(enc_init(session, key));
-    NEED(p11->C_EncryptUpdate(session, (CK_BYTE *)(uintptr_t)"hello", 5, buffer, &len));
+    NEED(p11->C_EncryptUpdate(session, (CK_BYTE *)(uintptr_t) "hello", 5, buffer, &len));
     len = sizeof buffer;
-    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"hello", 5, buffer, &len), CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED);
+    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "hello", 5, buffer, &len), CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED);
     p11->C_EncryptFinal(session, buffer, &len);
     NEED(gcm_init(session, false, key, fresh_iv(), 12, NULL, 0, 128));
     len = sizeof buffer;
@@ -421,7 +424,7 @@ TEST(misaligned_parameters_and_data_work)
     CK_BYTE area[512], sealed[64], out[64];
     CK_ULONG out_len = sizeof out;
     CK_BYTE iv[12] = "misaligned..";
-    struct t_gcm gcm = { iv, 12, 96, (CK_BYTE *)(uintptr_t)"aad", 3, 128 };
+    struct t_gcm gcm = { iv, 12, 96, (CK_BYTE *)(uintptr_t) "aad", 3, 128 };
     CK_MECHANISM mech = { CKM_AES_GCM, area + 65, sizeof gcm };
     CK_BYTE len_bytes[1 + sizeof(CK_ULONG)];
     CK_ULONG len = sizeof sealed;
@@ -627,7 +630,8 @@ TEST(closing_all_sessions_ends_what_other_threads_do)
     NEED(p11->C_CloseAllSessions(slot_labelled(TOKEN_LABEL)));
     for (size_t i = 0; i < 8; i++) {
         pthread_join(threads[i], NULL);
-        EXPECT(closing[i].last, CKR_SESSION_HANDLE_INVALID, CKR_SESSION_CLOSED, CKR_USER_NOT_LOGGED_IN, CKR_OPERATION_NOT_INITIALIZED, CKR_KEY_HANDLE_INVALID);
+        EXPECT(closing[i].last, CKR_SESSION_HANDLE_INVALID, CKR_SESSION_CLOSED, CKR_USER_NOT_LOGGED_IN, CKR_OPERATION_NOT_INITIALIZED,
+               CKR_KEY_HANDLE_INVALID);
     }
 }
 

@@ -62,16 +62,31 @@ TEST(initialize_refuses_a_reserved_pointer)
     EXPECT(p11->C_Finalize(NULL), CKR_CRYPTOKI_NOT_INITIALIZED);
 }
 
-static CK_RV mutex_create(void **mutex) { *mutex = malloc(1); return CKR_OK; }
-static CK_RV mutex_destroy(void *mutex) { free(mutex); return CKR_OK; }
-static CK_RV mutex_nothing(void *mutex) { return mutex ? CKR_OK : CKR_MUTEX_BAD; }
+static CK_RV mutex_create(void **mutex)
+{
+    *mutex = malloc(1);
+    return CKR_OK;
+}
+static CK_RV mutex_destroy(void *mutex)
+{
+    free(mutex);
+    return CKR_OK;
+}
+static CK_RV mutex_nothing(void *mutex)
+{
+    return mutex ? CKR_OK : CKR_MUTEX_BAD;
+}
 
 TEST(some_but_not_all_mutex_callbacks_are_refused)
 {
     for (unsigned given = 1; given < 15; given++) {
         for (CK_FLAGS flags = 0; flags <= CKF_OS_LOCKING_OK; flags += CKF_OS_LOCKING_OK) {
-            CK_C_INITIALIZE_ARGS args = { given & 1 ? mutex_create : NULL, given & 2 ? mutex_destroy : NULL,
-                                          given & 4 ? mutex_nothing : NULL, given & 8 ? mutex_nothing : NULL, flags, NULL };
+            CK_C_INITIALIZE_ARGS args = { given & 1 ? mutex_create : NULL,
+                                          given & 2 ? mutex_destroy : NULL,
+                                          given & 4 ? mutex_nothing : NULL,
+                                          given & 8 ? mutex_nothing : NULL,
+                                          flags,
+                                          NULL };
 
             EXPECT(p11->C_Initialize(&args), CKR_ARGUMENTS_BAD);
             EXPECT(p11->C_Finalize(NULL), CKR_CRYPTOKI_NOT_INITIALIZED);
@@ -171,16 +186,38 @@ static CK_RV call_with(const struct function *function, const struct handles *ha
     }
     for (const char *c = function->args; *c; c++, i++) {
         switch (*c) {
-        case 'S': a[i] = handles->slot; break;
-        case 's': a[i] = handles->session; break;
-        case 'h': a[i] = handles->key; break;
-        case 'f': a[i] = CKF_DONT_BLOCK; break;
-        case 'u': a[i] = CKU_USER; break;
-        case 'p': case 'b': case 'q': a[i] = (CK_ULONG)(uintptr_t)room; break;
-        case 'L': a[i] = (CK_ULONG)(uintptr_t)&room_len; break;
-        case 'l': a[i] = 5; break;
-        case 'm': a[i] = (CK_ULONG)(uintptr_t)mechanism_for(function->name); break;
-        default: a[i] = 0; break;
+        case 'S':
+            a[i] = handles->slot;
+            break;
+        case 's':
+            a[i] = handles->session;
+            break;
+        case 'h':
+            a[i] = handles->key;
+            break;
+        case 'f':
+            a[i] = CKF_DONT_BLOCK;
+            break;
+        case 'u':
+            a[i] = CKU_USER;
+            break;
+        case 'p':
+        case 'b':
+        case 'q':
+            a[i] = (CK_ULONG)(uintptr_t)room;
+            break;
+        case 'L':
+            a[i] = (CK_ULONG)(uintptr_t)&room_len;
+            break;
+        case 'l':
+            a[i] = 5;
+            break;
+        case 'm':
+            a[i] = (CK_ULONG)(uintptr_t)mechanism_for(function->name);
+            break;
+        default:
+            a[i] = 0;
+            break;
         }
     }
     if (null_at >= 0) a[null_at] = 0;
@@ -303,7 +340,8 @@ TEST(a_closed_session_is_invalid_for_every_function)
         for (size_t i = 0; i < COUNT(never); i++) {
             handles.session = never[i];
             rv = call_with(&functions[f], &handles, -1);
-            if (rv != CKR_SESSION_HANDLE_INVALID) fail_at(__FILE__, __LINE__, "%s with session %lx: %s", functions[f].name, never[i], rv_name(rv));
+            if (rv != CKR_SESSION_HANDLE_INVALID)
+                fail_at(__FILE__, __LINE__, "%s with session %lx: %s", functions[f].name, never[i], rv_name(rv));
         }
     }
 }
@@ -335,7 +373,8 @@ TEST(the_function_list_is_2_40_and_complete)
     CHECK(p11->version.major == 2 && p11->version.minor == 40);
     memcpy(entries, (char *)p11 + offsetof(CK_FUNCTION_LIST, C_Initialize), sizeof entries);
     for (size_t f = 0; f < 68; f++)
-        if (!entries[f] || entries[f] != p11_sym(functions[f].name)) fail_at(__FILE__, __LINE__, "%s is another function in the list", functions[f].name);
+        if (!entries[f] || entries[f] != p11_sym(functions[f].name))
+            fail_at(__FILE__, __LINE__, "%s is another function in the list", functions[f].name);
 }
 
 TEST(interfaces_of_every_version_are_listed_and_whole)
@@ -386,7 +425,8 @@ TEST(an_interface_is_found_by_name_version_both_or_neither)
     CK_CHAR name[] = "PKCS 11";
 
     NEED(get(NULL, NULL, &found, 0));
-    CHECK(found && strcmp((char *)found->name, "PKCS 11") == 0 && ((CK_VERSION *)found->list)->major == 3 && ((CK_VERSION *)found->list)->minor == 2);
+    CHECK(found && strcmp((char *)found->name, "PKCS 11") == 0 && ((CK_VERSION *)found->list)->major == 3 &&
+          ((CK_VERSION *)found->list)->minor == 2);
     NEED(get(name, NULL, &found, 0));
     CHECK(found && ((CK_VERSION *)found->list)->major == 3 && ((CK_VERSION *)found->list)->minor == 2);
     for (size_t i = 0; i < COUNT(versions); i++) {
@@ -397,7 +437,7 @@ TEST(an_interface_is_found_by_name_version_both_or_neither)
             CHECK(found && memcmp(found->list, &version, sizeof version) == 0);
         }
     }
-    NEED(get((CK_CHAR *)(uintptr_t)"Vendor keyladder", NULL, &found, 0));
+    NEED(get((CK_CHAR *)(uintptr_t) "Vendor keyladder", NULL, &found, 0));
     CHECK(found && strcmp((char *)found->name, "Vendor keyladder") == 0);
 }
 
@@ -412,7 +452,7 @@ TEST(an_unknown_interface_is_a_bad_argument)
     for (size_t i = 0; i < COUNT(versions); i++) {
         CK_VERSION version = versions[i];
 
-        EXPECT(get((CK_CHAR *)(uintptr_t)"PKCS 11", &version, &found, 0), CKR_ARGUMENTS_BAD);
+        EXPECT(get((CK_CHAR *)(uintptr_t) "PKCS 11", &version, &found, 0), CKR_ARGUMENTS_BAD);
         EXPECT(get(NULL, &version, &found, 0), CKR_ARGUMENTS_BAD);
     }
     for (size_t i = 0; i < COUNT(names); i++) EXPECT(get((CK_CHAR *)(uintptr_t)names[i], NULL, &found, 0), CKR_ARGUMENTS_BAD);
@@ -439,8 +479,10 @@ TEST(exactly_the_standard_functions_are_exported)
         /* The name of the version node itself. */
         if (type == 'A') continue;
         for (size_t f = 0; f < function_count; f++) known |= strcmp(name, functions[f].name) == 0;
-        if (known) mine++;
-        else fail_at(__FILE__, __LINE__, "%s is exported", name);
+        if (known)
+            mine++;
+        else
+            fail_at(__FILE__, __LINE__, "%s is exported", name);
     }
     pclose(nm);
     CHECK(mine == function_count);
@@ -575,7 +617,8 @@ TEST(the_mechanism_list_keeps_to_the_count_it_is_given)
         CK_MECHANISM_INFO info;
 
         NEED(p11->C_GetMechanismInfo(slot, list[i], &info));
-        if (p11_kind == KEYLADDER) CHECK(info.flags & (CKF_ENCRYPT | CKF_DECRYPT | CKF_GENERATE | CKF_DERIVE | CKF_DIGEST | CKF_SIGN | CKF_WRAP));
+        if (p11_kind == KEYLADDER)
+            CHECK(info.flags & (CKF_ENCRYPT | CKF_DECRYPT | CKF_GENERATE | CKF_DERIVE | CKF_DIGEST | CKF_SIGN | CKF_WRAP));
         CHECK(info.ulMinKeySize <= info.ulMaxKeySize);
         for (CK_ULONG j = 0; j < i; j++) CHECK(list[j] != list[i]);
     }
@@ -586,11 +629,23 @@ TEST(the_mechanisms_promised_are_offered_and_no_dangerous_one_is)
     static const struct {
         CK_MECHANISM_TYPE type;
         CK_FLAGS flags;
-    } promised[] = { { CKM_AES_KEY_GEN, CKF_GENERATE }, { CKM_GENERIC_SECRET_KEY_GEN, CKF_GENERATE }, { CKM_AES_GCM, CKF_ENCRYPT | CKF_DECRYPT },
-                     { CKM_HKDF_DERIVE, CKF_DERIVE }, { CKM_KL_ENVELOPE, CKF_ENCRYPT | CKF_DECRYPT } };
-    static const CK_MECHANISM_TYPE never[] = { CKM_AES_ECB, CKM_AES_ECB_ENCRYPT_DATA, CKM_AES_CBC_ENCRYPT_DATA, CKM_AES_OFB, CKM_AES_CTS,
-                                               0x364 /* XOR_BASE_AND_DATA */, 0x365 /* EXTRACT_KEY_FROM_KEY */, 0x360 /* CONCATENATE_BASE_AND_KEY */,
-                                               0x1 /* RSA_PKCS */, 0x210 /* MD5 */, 0x133 /* DES3_CBC */, CK_UNAVAILABLE_INFORMATION };
+    } promised[] = { { CKM_AES_KEY_GEN, CKF_GENERATE },
+                     { CKM_GENERIC_SECRET_KEY_GEN, CKF_GENERATE },
+                     { CKM_AES_GCM, CKF_ENCRYPT | CKF_DECRYPT },
+                     { CKM_HKDF_DERIVE, CKF_DERIVE },
+                     { CKM_KL_ENVELOPE, CKF_ENCRYPT | CKF_DECRYPT } };
+    static const CK_MECHANISM_TYPE never[] = { CKM_AES_ECB,
+                                               CKM_AES_ECB_ENCRYPT_DATA,
+                                               CKM_AES_CBC_ENCRYPT_DATA,
+                                               CKM_AES_OFB,
+                                               CKM_AES_CTS,
+                                               0x364 /* XOR_BASE_AND_DATA */,
+                                               0x365 /* EXTRACT_KEY_FROM_KEY */,
+                                               0x360 /* CONCATENATE_BASE_AND_KEY */,
+                                               0x1 /* RSA_PKCS */,
+                                               0x210 /* MD5 */,
+                                               0x133 /* DES3_CBC */,
+                                               CK_UNAVAILABLE_INFORMATION };
     CK_MECHANISM_INFO info;
     CK_SLOT_ID slot;
 
@@ -659,7 +714,7 @@ TEST(initialize_touches_neither_network_nor_threads_nor_the_store)
     tasks = opendir("/proc/self/task");
     while (readdir(tasks)) n++;
     closedir(tasks);
-    CHECK(n == 3);      /* ".", ".." and the one thread there was */
+    CHECK(n == 3); /* ".", ".." and the one thread there was */
     stop();
     CHECK(stat(path, &after) == 0 && before.st_mtim.tv_sec == after.st_mtim.tv_sec && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
 }

@@ -33,8 +33,8 @@ static CK_OBJECT_HANDLE grow(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE parent,
     return key;
 }
 
-static CK_RV rek_try(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE parent, const void *salt, CK_ULONG salt_len, const void *info, CK_ULONG info_len,
-                     CK_OBJECT_HANDLE *key)
+static CK_RV rek_try(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE parent, const void *salt, CK_ULONG salt_len, const void *info,
+                     CK_ULONG info_len, CK_OBJECT_HANDLE *key)
 {
     CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_FALSE) };
 
@@ -110,13 +110,15 @@ TEST(the_master_derives_and_does_nothing_else)
 TEST(a_ladder_grows_with_standard_calls_and_is_there_after_a_restart)
 {
     CK_SESSION_HANDLE session = user_session();
-    CK_OBJECT_HANDLE dek = grow(session, master_of(session), "users"), fek = grow(session, dek, "users.email"), record = rek(session, fek, "4711");
+    CK_OBJECT_HANDLE dek = grow(session, master_of(session), "users"), fek = grow(session, dek, "users.email"),
+                     record = rek(session, fek, "4711");
     CK_BYTE under_dek[80], under_fek[80], under_rek[80], out[64];
     CK_ULONG out_len = sizeof out;
     size_t dek_len = seal(session, dek, "one", 3, NULL, under_dek), fek_len = seal(session, fek, "two", 3, NULL, under_fek),
            rek_len = seal(session, record, "three", 5, NULL, under_rek);
 
-    CHECK(get_ulong(session, dek, CKA_KL_LEVEL) == 1 && get_ulong(session, fek, CKA_KL_LEVEL) == 2 && get_ulong(session, record, CKA_KL_LEVEL) == 3);
+    CHECK(get_ulong(session, dek, CKA_KL_LEVEL) == 1 && get_ulong(session, fek, CKA_KL_LEVEL) == 2 &&
+          get_ulong(session, record, CKA_KL_LEVEL) == 3);
     CHECK(get_ulong(session, dek, CKA_KL_VERSION) == 1);
     CHECK(get_bool(session, record, CKA_TOKEN) == CK_FALSE && get_bool(session, fek, CKA_TOKEN) == CK_TRUE);
     stop();
@@ -161,7 +163,8 @@ TEST(ladder_keys_have_the_attributes_promised)
 TEST(a_callers_id_finds_its_ladder_key)
 {
     CK_SESSION_HANDLE session = user_session();
-    CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, "users"), A_BYTES(CKA_ID, "\x01\x02", 2) }, by_id[] = { A_BYTES(CKA_ID, "\x01\x02", 2) };
+    CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, "users"), A_BYTES(CKA_ID, "\x01\x02", 2) },
+                 by_id[] = { A_BYTES(CKA_ID, "\x01\x02", 2) };
     CK_OBJECT_HANDLE key = 0;
 
     NEED(hkdf_try(session, master_of(session), NULL, 0, "users", 5, template, 3, &key));
@@ -183,7 +186,8 @@ TEST(key_types_and_lengths_can_be_asked_for)
     for (size_t i = 0; i < COUNT(bad); i++) {
         CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_ULONG(CKA_VALUE_LEN, bad[i]) };
 
-        EXPECT(hkdf_try(session, fek, NULL, 0, "1", 1, template, 2, &key), CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_TEMPLATE_INCONSISTENT);
+        EXPECT(hkdf_try(session, fek, NULL, 0, "1", 1, template, 2, &key), CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE,
+               CKR_TEMPLATE_INCONSISTENT);
     }
     {
         CK_ATTRIBUTE generic[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET), A_ULONG(CKA_VALUE_LEN, 32) },
@@ -201,13 +205,14 @@ TEST(key_types_and_lengths_can_be_asked_for)
 TEST(extract_only_expand_only_and_odd_salts_are_refused_on_the_ladder)
 {
     CK_SESSION_HANDLE session = user_session();
-    CK_OBJECT_HANDLE dek = grow(session, master_of(session), "users"), parents[] = { master_of(session), dek, grow(session, dek, "users.email") };
+    CK_OBJECT_HANDLE dek = grow(session, master_of(session), "users"),
+                     parents[] = { master_of(session), dek, grow(session, dek, "users.email") };
     CK_OBJECT_HANDLE salt_key = key_make(session, "DS"), key = 0;
     const struct {
         const char *what;
         struct t_hkdf param;
     } bad[] = {
-#define INFO (CK_BYTE *)(uintptr_t)"info", 4
+#define INFO (CK_BYTE *)(uintptr_t) "info", 4
         { "extract only", { CK_TRUE, CK_FALSE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, INFO } },
         { "expand only", { CK_FALSE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, INFO } },
         { "neither", { CK_FALSE, CK_FALSE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, INFO } },
@@ -221,20 +226,24 @@ TEST(extract_only_expand_only_and_odd_salts_are_refused_on_the_ladder)
         { "info without bytes", { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, NULL, 4 } },
 #undef INFO
     };
-    CK_ATTRIBUTE session_key[] = { A_BOOL(CKA_TOKEN, CK_FALSE) }, token_key[] = { A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, "refused") };
+    CK_ATTRIBUTE session_key[] = { A_BOOL(CKA_TOKEN, CK_FALSE) },
+                 token_key[] = { A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, "refused") };
 
     for (size_t p = 0; p < COUNT(parents); p++) {
         for (size_t i = 0; i < COUNT(bad); i++) {
             struct t_hkdf param = bad[i].param;
             CK_MECHANISM mech = { CKM_HKDF_DERIVE, &param, sizeof param };
 
-            if (!EXPECT(p11->C_DeriveKey(session, &mech, parents[p], session_key, 1, &key), CKR_MECHANISM_PARAM_INVALID)) printf("      %s, parent %zu\n", bad[i].what, p);
-            if (!EXPECT(p11->C_DeriveKey(session, &mech, parents[p], token_key, 2, &key), CKR_MECHANISM_PARAM_INVALID)) printf("      %s, parent %zu, token\n", bad[i].what, p);
+            if (!EXPECT(p11->C_DeriveKey(session, &mech, parents[p], session_key, 1, &key), CKR_MECHANISM_PARAM_INVALID))
+                printf("      %s, parent %zu\n", bad[i].what, p);
+            if (!EXPECT(p11->C_DeriveKey(session, &mech, parents[p], token_key, 2, &key), CKR_MECHANISM_PARAM_INVALID))
+                printf("      %s, parent %zu, token\n", bad[i].what, p);
         }
-        struct t_hkdf by_key = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_KEY, NULL, 0, salt_key, (CK_BYTE *)(uintptr_t)"info", 4 };
+        struct t_hkdf by_key = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_KEY, NULL, 0, salt_key, (CK_BYTE *)(uintptr_t) "info", 4 };
         CK_MECHANISM mech = { CKM_HKDF_DERIVE, &by_key, sizeof by_key };
 
-        EXPECT(p11->C_DeriveKey(session, &mech, parents[p], session_key, 1, &key), CKR_MECHANISM_PARAM_INVALID, CKR_KEY_FUNCTION_NOT_PERMITTED);
+        EXPECT(p11->C_DeriveKey(session, &mech, parents[p], session_key, 1, &key), CKR_MECHANISM_PARAM_INVALID,
+               CKR_KEY_FUNCTION_NOT_PERMITTED);
         for (CK_ULONG len = 0; len < sizeof by_key; len += 9) {
             mech.ulParameterLen = len;
             EXPECT(p11->C_DeriveKey(session, &mech, parents[p], session_key, 1, &key), CKR_MECHANISM_PARAM_INVALID, CKR_ARGUMENTS_BAD);
@@ -271,11 +280,14 @@ TEST(templates_that_weaken_a_ladder_key_are_refused)
         CK_ATTRIBUTE token[] = { A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, "weak"), A_BOOL(bad[i].type, bad[i].value) },
                      record[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_BOOL(bad[i].type, bad[i].value) };
 
-        if (!EXPECT(hkdf_try(session, master, NULL, 0, "weak", 4, token, 3, &key), CKR_TEMPLATE_INCONSISTENT)) printf("      0x%lx\n", bad[i].type);
-        if (!EXPECT(hkdf_try(session, fek, NULL, 0, "weak", 4, record, 2, &key), CKR_TEMPLATE_INCONSISTENT)) printf("      0x%lx\n", bad[i].type);
+        if (!EXPECT(hkdf_try(session, master, NULL, 0, "weak", 4, token, 3, &key), CKR_TEMPLATE_INCONSISTENT))
+            printf("      0x%lx\n", bad[i].type);
+        if (!EXPECT(hkdf_try(session, fek, NULL, 0, "weak", 4, record, 2, &key), CKR_TEMPLATE_INCONSISTENT))
+            printf("      0x%lx\n", bad[i].type);
     }
     {
-        CK_ATTRIBUTE level[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_ULONG(CKA_KL_LEVEL, 1) }, value[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_BYTES(CKA_VALUE, "0123456789abcdef", 16) };
+        CK_ATTRIBUTE level[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_ULONG(CKA_KL_LEVEL, 1) },
+                     value[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_BYTES(CKA_VALUE, "0123456789abcdef", 16) };
 
         EXPECT(hkdf_try(session, fek, NULL, 0, "x", 1, level, 2, &key), CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT);
         EXPECT(hkdf_try(session, fek, NULL, 0, "x", 1, value, 2, &key), CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT);
@@ -286,10 +298,12 @@ TEST(templates_that_weaken_a_ladder_key_are_refused)
 TEST(ladder_keys_are_neither_copied_nor_destroyed_nor_weakened)
 {
     CK_SESSION_HANDLE session = user_session();
-    CK_OBJECT_HANDLE dek = grow(session, master_of(session), "users"), fek = grow(session, dek, "users.email"), record = rek(session, fek, "1"), copy = 0;
+    CK_OBJECT_HANDLE dek = grow(session, master_of(session), "users"), fek = grow(session, dek, "users.email"),
+                     record = rek(session, fek, "1"), copy = 0;
     CK_OBJECT_HANDLE keys[] = { dek, fek, record };
-    CK_ATTRIBUTE to_session[] = { A_BOOL(CKA_TOKEN, CK_FALSE) }, not_sensitive[] = { A_BOOL(CKA_SENSITIVE, CK_FALSE) }, extractable[] = { A_BOOL(CKA_EXTRACTABLE, CK_TRUE) },
-                 destroyable[] = { A_BOOL(CKA_DESTROYABLE, CK_TRUE) }, copyable[] = { A_BOOL(CKA_COPYABLE, CK_TRUE) };
+    CK_ATTRIBUTE to_session[] = { A_BOOL(CKA_TOKEN, CK_FALSE) }, not_sensitive[] = { A_BOOL(CKA_SENSITIVE, CK_FALSE) },
+                 extractable[] = { A_BOOL(CKA_EXTRACTABLE, CK_TRUE) }, destroyable[] = { A_BOOL(CKA_DESTROYABLE, CK_TRUE) },
+                 copyable[] = { A_BOOL(CKA_COPYABLE, CK_TRUE) };
 
     for (size_t i = 0; i < 3; i++) {
         CK_BYTE value[64];
@@ -313,8 +327,10 @@ TEST(a_ladder_label_is_taken_for_good)
 {
     CK_SESSION_HANDLE session = user_session();
     CK_OBJECT_HANDLE master = master_of(session), dek = grow(session, master, "users"), key = 0, free_key = key_make(session, "edST");
-    CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "users") }, other[] = { A_TEXT(CKA_LABEL, "other") }, generate[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_TRUE), label[0] },
-                 import[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_BOOL(CKA_TOKEN, CK_TRUE), A_BYTES(CKA_VALUE, "0123456789abcdef", 16), label[0] };
+    CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "users") }, other[] = { A_TEXT(CKA_LABEL, "other") },
+                 generate[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_TRUE), label[0] },
+                 import[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_BOOL(CKA_TOKEN, CK_TRUE),
+                              A_BYTES(CKA_VALUE, "0123456789abcdef", 16), label[0] };
     CK_MECHANISM mech = { CKM_AES_KEY_GEN, NULL, 0 };
 
     EXPECT(grow_try(session, master, "users", &key), CKR_TEMPLATE_INCONSISTENT);
@@ -335,7 +351,10 @@ TEST(a_ladder_label_is_taken_for_good)
 TEST(a_ladder_label_is_1_to_255_bytes_of_utf8_without_a_hash)
 {
     static const char *const bad[] = { "", "users#1", "#", "a#", "\xff\xfe", "caf\xc3", "\xc0\xaf", "\xed\xa0\x80" };
-    static const char *const good[] = { "a", "users/email", "kek.v1", "\xc3\xbc" "ser", "a b" };
+    static const char *const good[] = { "a", "users/email", "kek.v1",
+                                        "\xc3\xbc"
+                                        "ser",
+                                        "a b" };
     CK_SESSION_HANDLE session = user_session();
     CK_OBJECT_HANDLE master = master_of(session), key = 0;
     char longest[257];
@@ -344,7 +363,9 @@ TEST(a_ladder_label_is_1_to_255_bytes_of_utf8_without_a_hash)
     for (size_t i = 0; i < COUNT(bad); i++) {
         CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, bad[i]) };
 
-        if (!EXPECT(hkdf_try(session, master, NULL, 0, "info", 4, template, 2, &key), CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT, CKR_TEMPLATE_INCOMPLETE)) printf("      \"%s\"\n", bad[i]);
+        if (!EXPECT(hkdf_try(session, master, NULL, 0, "info", 4, template, 2, &key), CKR_ATTRIBUTE_VALUE_INVALID,
+                    CKR_TEMPLATE_INCONSISTENT, CKR_TEMPLATE_INCOMPLETE))
+            printf("      \"%s\"\n", bad[i]);
     }
     for (size_t i = 0; i < COUNT(good); i++) EXPECT(grow_try(session, master, good[i], &key), CKR_OK);
     EXPECT(hkdf_try(session, master, NULL, 0, "info", 4, none, 1, &key), CKR_TEMPLATE_INCOMPLETE, CKR_TEMPLATE_INCONSISTENT);
@@ -410,7 +431,8 @@ static void opens_record(void *arg)
 
     p11->C_Finalize(NULL);
     session = user_session();
-    EXPECT(unseal(session, rek(session, find_one(session, "users.email"), "record 4711"), proof->sealed, proof->len, "aad", out, &out_len), CKR_OK);
+    EXPECT(unseal(session, rek(session, find_one(session, "users.email"), "record 4711"), proof->sealed, proof->len, "aad", out, &out_len),
+           CKR_OK);
     CHECK(out_len == 5 && memcmp(out, "value", 5) == 0);
 }
 
@@ -435,18 +457,20 @@ TEST(no_two_different_requests_give_the_same_key)
         const char *info;
         CK_ULONG info_len;
     } requests[] = {
-        { NULL, 0, "a", 1 },      { NULL, 0, "ab", 2 },      { NULL, 0, "b", 1 },       { NULL, 0, "abc", 3 },     { NULL, 0, "a\0", 2 },
-        { NULL, 0, "a\0\0", 3 },  { NULL, 0, "\0a", 2 },     { NULL, 0, "\0", 1 },      { NULL, 0, "\0\0", 2 },    { NULL, 0, "a\0b", 3 },
-        { NULL, 0, "a/b", 3 },    { NULL, 0, "a:b", 3 },     { NULL, 0, "a.b", 3 },     { "a", 1, "bc", 2 },       { "ab", 2, "c", 1 },
-        { "abc", 3, "a", 1 },     { "a", 1, "a", 1 },        { "a\0", 2, "a", 1 },      { "\0a", 2, "a", 1 },      { "\0", 1, "a", 1 },
-        { "\0\0", 2, "a", 1 },    { "a", 1, "\0a", 2 },      { "a", 1, "ab", 2 },       { "aa", 2, "b", 1 },       { NULL, 0, "A", 1 },
-        { NULL, 0, "a ", 2 },     { NULL, 0, " a", 2 },      { NULL, 0, "1", 1 },       { NULL, 0, "01", 2 },      { NULL, 0, "\0\0\0\0\0\0\0\1a", 9 },
+        { NULL, 0, "a", 1 },     { NULL, 0, "ab", 2 },  { NULL, 0, "b", 1 },   { NULL, 0, "abc", 3 },  { NULL, 0, "a\0", 2 },
+        { NULL, 0, "a\0\0", 3 }, { NULL, 0, "\0a", 2 }, { NULL, 0, "\0", 1 },  { NULL, 0, "\0\0", 2 }, { NULL, 0, "a\0b", 3 },
+        { NULL, 0, "a/b", 3 },   { NULL, 0, "a:b", 3 }, { NULL, 0, "a.b", 3 }, { "a", 1, "bc", 2 },    { "ab", 2, "c", 1 },
+        { "abc", 3, "a", 1 },    { "a", 1, "a", 1 },    { "a\0", 2, "a", 1 },  { "\0a", 2, "a", 1 },   { "\0", 1, "a", 1 },
+        { "\0\0", 2, "a", 1 },   { "a", 1, "\0a", 2 },  { "a", 1, "ab", 2 },   { "aa", 2, "b", 1 },    { NULL, 0, "A", 1 },
+        { NULL, 0, "a ", 2 },    { NULL, 0, " a", 2 },  { NULL, 0, "1", 1 },   { NULL, 0, "01", 2 },   { NULL, 0, "\0\0\0\0\0\0\0\1a", 9 },
     };
     enum { N = COUNT(requests) };
     CK_SESSION_HANDLE session = user_session();
-    CK_OBJECT_HANDLE fek = a_field(session), dek = find_one(session, "users"), other = grow(session, dek, "users.name"), keys[N + 3] = { 0 };
+    CK_OBJECT_HANDLE fek = a_field(session), dek = find_one(session, "users"), other = grow(session, dek, "users.name"),
+                     keys[N + 3] = { 0 };
 
-    for (size_t i = 0; i < N; i++) NEED(rek_try(session, fek, requests[i].salt, requests[i].salt_len, requests[i].info, requests[i].info_len, &keys[i]));
+    for (size_t i = 0; i < N; i++)
+        NEED(rek_try(session, fek, requests[i].salt, requests[i].salt_len, requests[i].info, requests[i].info_len, &keys[i]));
     /* The same request of another field, of the table itself, and of the master. */
     keys[N] = rek(session, other, "a");
     keys[N + 1] = rek(session, dek, "a");
@@ -478,8 +502,8 @@ TEST(zero_padding_of_a_salt_makes_another_key)
 TEST(tables_and_fields_are_told_apart)
 {
     CK_SESSION_HANDLE session = user_session();
-    CK_OBJECT_HANDLE master = master_of(session), ab = grow(session, master, "ab"), a = grow(session, master, "a"), ab_c = grow(session, ab, "ab.c"),
-                     a_bc = grow(session, a, "a.bc");
+    CK_OBJECT_HANDLE master = master_of(session), ab = grow(session, master, "ab"), a = grow(session, master, "a"),
+                     ab_c = grow(session, ab, "ab.c"), a_bc = grow(session, a, "a.bc");
 
     CHECK(!same_key(session, ab, a));
     CHECK(!same_key(session, ab_c, a_bc));
@@ -551,7 +575,7 @@ TEST(a_zeroed_iv_is_filled_in_on_ladder_keys)
         CK_ULONG len = sizeof sealed, out_len = sizeof out;
 
         NEED(gcm_init(session, true, fek, ivs[i], 12, NULL, 0, 128));
-        NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"hello", 5, sealed, &len));
+        NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "hello", 5, sealed, &len));
         CHECK(memcmp(ivs[i], zero, 12) != 0);
         NEED(gcm_init(session, false, fek, ivs[i], 12, NULL, 0, 128));
         NEED(p11->C_Decrypt(session, sealed, len, out, &out_len));
@@ -599,13 +623,15 @@ TEST(a_value_of_another_field_or_record_does_not_open)
 
 enum { ENVELOPE_MORE = 48 };
 
-static CK_RV envelope(CK_SESSION_HANDLE session, bool encrypt, CK_OBJECT_HANDLE key, const char *aad, const void *in, CK_ULONG in_len, CK_BYTE *out, CK_ULONG *out_len)
+static CK_RV envelope(CK_SESSION_HANDLE session, bool encrypt, CK_OBJECT_HANDLE key, const char *aad, const void *in, CK_ULONG in_len,
+                      CK_BYTE *out, CK_ULONG *out_len)
 {
     CK_MECHANISM mech = { CKM_KL_ENVELOPE, (void *)(uintptr_t)aad, aad ? strlen(aad) : 0 };
     CK_RV rv = encrypt ? p11->C_EncryptInit(session, &mech, key) : p11->C_DecryptInit(session, &mech, key);
 
     if (rv != CKR_OK) return rv;
-    return encrypt ? p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)in, in_len, out, out_len) : p11->C_Decrypt(session, (CK_BYTE *)(uintptr_t)in, in_len, out, out_len);
+    return encrypt ? p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)in, in_len, out, out_len)
+                   : p11->C_Decrypt(session, (CK_BYTE *)(uintptr_t)in, in_len, out, out_len);
 }
 
 struct letter {
@@ -635,7 +661,9 @@ TEST(an_envelope_goes_there_and_back_with_every_kind_of_key)
     CK_SESSION_HANDLE session = user_session();
     CK_OBJECT_HANDLE fek = a_field(session), dek = find_one(session, "users"), free_key = key_make(session, "edST");
     CK_OBJECT_HANDLE keys[] = { dek, fek, rek(session, fek, "4711"), free_key };
-    struct letter letters[4] = { { .label = "users" }, { .label = "users.email" }, { .label = "users.email", .record = "4711" }, { .label = "free" } };
+    struct letter letters[4] = {
+        { .label = "users" }, { .label = "users.email" }, { .label = "users.email", .record = "4711" }, { .label = "free" }
+    };
 
     NEED(p11->C_SetAttributeValue(session, free_key, (CK_ATTRIBUTE[]){ A_TEXT(CKA_LABEL, "free") }, 1));
     for (size_t i = 0; i < 4; i++) {
@@ -686,12 +714,12 @@ TEST(the_length_of_an_envelope_is_told_exactly)
     CK_ULONG len = 0;
 
     NEED(p11->C_EncryptInit(session, &mech, fek));
-    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"value", 5, NULL, &len));
+    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "value", 5, NULL, &len));
     CHECK(len == 5 + ENVELOPE_MORE);
     len--;
-    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"value", 5, sealed, &len), CKR_BUFFER_TOO_SMALL);
+    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "value", 5, sealed, &len), CKR_BUFFER_TOO_SMALL);
     CHECK(len == 5 + ENVELOPE_MORE);
-    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)"value", 5, sealed, &len), CKR_OK);
+    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "value", 5, sealed, &len), CKR_OK);
     NEED(p11->C_DecryptInit(session, &mech, fek));
     len = 0;
     NEED(p11->C_Decrypt(session, sealed, 5 + ENVELOPE_MORE, NULL, &len));
@@ -715,13 +743,15 @@ TEST(any_changed_bit_of_an_envelope_is_found)
             sealed[bit / 8] ^= (CK_BYTE)(1 << bit % 8);
             memset(out, 0x5a, sizeof out);
             out_len = sizeof out;
-            if (!EXPECT(envelope(session, false, keys[k], "aad", sealed, len, out, &out_len), CKR_ENCRYPTED_DATA_INVALID)) printf("      byte %zu bit %zu\n", bit / 8, bit % 8);
+            if (!EXPECT(envelope(session, false, keys[k], "aad", sealed, len, out, &out_len), CKR_ENCRYPTED_DATA_INVALID))
+                printf("      byte %zu bit %zu\n", bit / 8, bit % 8);
             for (size_t i = 0; i < sizeof out; i++) CHECK(out[i] == 0x5a || out[i] == 0);
             sealed[bit / 8] ^= (CK_BYTE)(1 << bit % 8);
         }
         for (CK_ULONG cut = 0; cut < len; cut++) {
             out_len = sizeof out;
-            EXPECT(envelope(session, false, keys[k], "aad", sealed, cut, out, &out_len), CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED_DATA_LEN_RANGE);
+            EXPECT(envelope(session, false, keys[k], "aad", sealed, cut, out, &out_len), CKR_ENCRYPTED_DATA_INVALID,
+                   CKR_ENCRYPTED_DATA_LEN_RANGE);
         }
         sealed[len] = 0;
         out_len = sizeof out;
@@ -734,8 +764,8 @@ TEST(any_changed_bit_of_an_envelope_is_found)
 TEST(an_envelope_opens_only_with_its_key_and_its_associated_data)
 {
     CK_SESSION_HANDLE session = user_session();
-    CK_OBJECT_HANDLE email = a_field(session), dek = find_one(session, "users"), name = grow(session, dek, "users.name"), free_key = key_make(session, "edS"),
-                     record = rek(session, email, "1");
+    CK_OBJECT_HANDLE email = a_field(session), dek = find_one(session, "users"), name = grow(session, dek, "users.name"),
+                     free_key = key_make(session, "edS"), record = rek(session, email, "1");
     CK_OBJECT_HANDLE others[] = { dek, name, free_key, record };
     CK_BYTE sealed[100], out[64];
     CK_ULONG len = sizeof sealed, out_len = sizeof out;
@@ -796,7 +826,8 @@ TEST(the_parameter_of_an_envelope_is_bytes_or_nothing)
 TEST(a_child_of_a_free_key_inherits_its_history)
 {
     CK_SESSION_HANDLE session = user_session();
-    CK_ATTRIBUTE len[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32) }, open_child[] = { len[0], len[1], A_BOOL(CKA_SENSITIVE, CK_FALSE) },
+    CK_ATTRIBUTE len[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32) },
+                 open_child[] = { len[0], len[1], A_BOOL(CKA_SENSITIVE, CK_FALSE) },
                  extractable[] = { len[0], len[1], A_BOOL(CKA_EXTRACTABLE, CK_TRUE) };
     CK_OBJECT_HANDLE generated = key_make(session, "DS"), imported = 0, child = 0;
 
@@ -815,7 +846,8 @@ TEST(a_child_of_a_free_key_inherits_its_history)
 TEST(a_free_child_may_live_on_the_token)
 {
     CK_SESSION_HANDLE session = user_session();
-    CK_ATTRIBUTE template[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, "child") },
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_TRUE),
+                                A_TEXT(CKA_LABEL, "child") },
                  again[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32) };
     CK_OBJECT_HANDLE base = 0, child = 0, same = 0;
 
@@ -833,8 +865,10 @@ TEST(a_free_child_may_live_on_the_token)
 TEST(a_salt_key_must_be_a_key_that_derives)
 {
     CK_SESSION_HANDLE session = user_session();
-    CK_OBJECT_HANDLE base = key_make(session, "DS"), gone = key_make(session, "DS"), no_derive = key_make(session, "edS"), child = 0, public = 0;
-    CK_ATTRIBUTE template[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32) }, data[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_BYTES(CKA_VALUE, "x", 1) };
+    CK_OBJECT_HANDLE base = key_make(session, "DS"), gone = key_make(session, "DS"), no_derive = key_make(session, "edS"), child = 0,
+                     public = 0;
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32) },
+                 data[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_BYTES(CKA_VALUE, "x", 1) };
     CK_OBJECT_HANDLE bad[4] = { 0, gone, no_derive, 0 };
 
     NEED(p11->C_CreateObject(session, data, 2, &public));
@@ -844,7 +878,8 @@ TEST(a_salt_key_must_be_a_key_that_derives)
         struct t_hkdf param = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_KEY, NULL, 0, bad[i], NULL, 0 };
         CK_MECHANISM mech = { CKM_HKDF_DERIVE, &param, sizeof param };
 
-        EXPECT(p11->C_DeriveKey(session, &mech, base, template, 2, &child), CKR_KEY_HANDLE_INVALID, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_MECHANISM_PARAM_INVALID);
+        EXPECT(p11->C_DeriveKey(session, &mech, base, template, 2, &child), CKR_KEY_HANDLE_INVALID, CKR_KEY_FUNCTION_NOT_PERMITTED,
+               CKR_MECHANISM_PARAM_INVALID);
     }
 }
 
@@ -856,7 +891,8 @@ TEST(a_free_key_derives_no_ladder_key)
 
     EXPECT(hkdf_try(session, base, NULL, 0, "users", 5, level, 3, &child), CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT);
     a_field(session);
-    CK_ATTRIBUTE spoof[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, "users") };
+    CK_ATTRIBUTE spoof[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_TRUE),
+                             A_TEXT(CKA_LABEL, "users") };
     EXPECT(hkdf_try(session, base, NULL, 0, "users", 5, spoof, 4, &child), CKR_TEMPLATE_INCONSISTENT);
 }
 

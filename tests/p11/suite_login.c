@@ -393,8 +393,10 @@ TEST(sixteen_processes_guess_at_once_and_get_ten_answers)
             for (int j = 0; j < 4; j++) {
                 CK_RV rv = login(session, CKU_USER, "wrong-pin-000");
 
-                if (rv == CKR_PIN_INCORRECT) answered++;
-                else if (rv != CKR_PIN_LOCKED) answered = 100;
+                if (rv == CKR_PIN_INCORRECT)
+                    answered++;
+                else if (rv != CKR_PIN_LOCKED)
+                    answered = 100;
             }
             if (write(answers[1], &answered, 1) != 1) _exit(1);
             _exit(0);

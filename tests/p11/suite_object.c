@@ -9,8 +9,8 @@ static const CK_BYTE value32[32] = "0123456789abcdef0123456789ABCDEF";
 static CK_RV create_data(CK_SESSION_HANDLE session, const char *label, const void *value, CK_ULONG len, CK_BBOOL token, CK_BBOOL private,
                          CK_OBJECT_HANDLE *object)
 {
-    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_TEXT(CKA_LABEL, label), A_BOOL(CKA_TOKEN, token), A_BOOL(CKA_PRIVATE, private),
-                                A_TEXT(CKA_APPLICATION, "test"), A_BYTES(CKA_VALUE, value, len) };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_TEXT(CKA_LABEL, label),        A_BOOL(CKA_TOKEN, token),
+                                A_BOOL(CKA_PRIVATE, private), A_TEXT(CKA_APPLICATION, "test"), A_BYTES(CKA_VALUE, value, len) };
 
     return p11->C_CreateObject(session, template, COUNT(template), object);
 }
@@ -149,7 +149,8 @@ TEST(generic_secrets_are_made_in_the_sizes_promised)
     CK_MECHANISM mech = { CKM_GENERIC_SECRET_KEY_GEN, NULL, 0 };
     CK_MECHANISM_INFO info;
     CK_OBJECT_HANDLE key = 0;
-    CK_ATTRIBUTE zero[] = { A_ULONG(CKA_VALUE_LEN, 0) }, huge[] = { A_ULONG(CKA_VALUE_LEN, 1UL << 40) }, usual[] = { A_ULONG(CKA_VALUE_LEN, 64) };
+    CK_ATTRIBUTE zero[] = { A_ULONG(CKA_VALUE_LEN, 0) }, huge[] = { A_ULONG(CKA_VALUE_LEN, 1UL << 40) },
+                 usual[] = { A_ULONG(CKA_VALUE_LEN, 64) };
 
     NEED(p11->C_GetMechanismInfo(slot_labelled(TOKEN_LABEL), CKM_GENERIC_SECRET_KEY_GEN, &info));
     NEED(p11->C_GenerateKey(session, &mech, usual, 1, &key));
@@ -166,7 +167,7 @@ TEST(generation_refuses_what_contradicts_it)
 {
     CK_SESSION_HANDLE session = user_session();
     CK_MECHANISM mech = { CKM_AES_KEY_GEN, NULL, 0 }, gcm = { CKM_AES_GCM, NULL, 0 }, unknown = { 0x7fffff, NULL, 0 },
-                 param = { CKM_AES_KEY_GEN, (void *)(uintptr_t)"x", 1 };
+                 param = { CKM_AES_KEY_GEN, (void *)(uintptr_t) "x", 1 };
     CK_ATTRIBUTE len = A_ULONG(CKA_VALUE_LEN, 32);
     CK_ATTRIBUTE data[] = { len, A_ULONG(CKA_CLASS, CKO_DATA) }, type[] = { len, A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET) },
                  value[] = { len, A_BYTES(CKA_VALUE, value32, 32) }, local[] = { len, A_BOOL(CKA_LOCAL, CK_FALSE) },
@@ -190,7 +191,9 @@ TEST(creation_wants_class_type_and_value)
     CK_SESSION_HANDLE session = user_session();
     CK_ATTRIBUTE class = A_ULONG(CKA_CLASS, CKO_SECRET_KEY), type = A_ULONG(CKA_KEY_TYPE, CKK_AES), value = A_BYTES(CKA_VALUE, value32, 32);
     CK_ATTRIBUTE no_class[] = { type, value }, no_type[] = { class, value }, no_value[] = { class, type };
-    static const CK_ULONG classes[] = { CKO_CERTIFICATE, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_HW_FEATURE, 0x7f, CK_UNAVAILABLE_INFORMATION };
+    static const CK_ULONG classes[] = {
+        CKO_CERTIFICATE, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY, CKO_HW_FEATURE, 0x7f, CK_UNAVAILABLE_INFORMATION
+    };
     static const CK_ULONG types[] = { CKK_RSA, CKK_DES3, 0x7f, CK_UNAVAILABLE_INFORMATION };
     CK_OBJECT_HANDLE key = 0;
 
@@ -215,8 +218,17 @@ TEST(attributes_the_token_owns_cannot_be_given)
     static const struct {
         CK_ATTRIBUTE_TYPE type;
         CK_ULONG len;
-    } owned[] = { { CKA_LOCAL, 1 }, { CKA_ALWAYS_SENSITIVE, 1 }, { CKA_NEVER_EXTRACTABLE, 1 }, { CKA_KEY_GEN_MECHANISM, 8 }, { CKA_UNIQUE_ID, 8 },
-                  { 0xcb4c0001, 8 }, { 0xcb4c0002, 8 }, { 0xcb4c0003, 8 }, { 0xcb4c0004, 8 }, { 0xcb4c0005, 8 }, { 0xcb4c0006, 8 } };
+    } owned[] = { { CKA_LOCAL, 1 },
+                  { CKA_ALWAYS_SENSITIVE, 1 },
+                  { CKA_NEVER_EXTRACTABLE, 1 },
+                  { CKA_KEY_GEN_MECHANISM, 8 },
+                  { CKA_UNIQUE_ID, 8 },
+                  { 0xcb4c0001, 8 },
+                  { 0xcb4c0002, 8 },
+                  { 0xcb4c0003, 8 },
+                  { 0xcb4c0004, 8 },
+                  { 0xcb4c0005, 8 },
+                  { 0xcb4c0006, 8 } };
     CK_SESSION_HANDLE session = user_session();
     CK_OBJECT_HANDLE key = 0;
     CK_BYTE zero[8] = { 0 };
@@ -224,11 +236,13 @@ TEST(attributes_the_token_owns_cannot_be_given)
     for (size_t i = 0; i < COUNT(owned); i++) {
         CK_ATTRIBUTE more[] = { A_BYTES(owned[i].type, zero, owned[i].len) };
 
-        if (!EXPECT(create_key(session, more, 1, &key), CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT)) printf("      attribute 0x%lx\n", owned[i].type);
+        if (!EXPECT(create_key(session, more, 1, &key), CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT))
+            printf("      attribute 0x%lx\n", owned[i].type);
     }
     NEED(create_key(session, NULL, 0, &key));
     for (size_t i = 0; i < COUNT(owned); i++)
-        if (!EXPECT(set_attr(session, key, owned[i].type, zero, owned[i].len), CKR_ATTRIBUTE_READ_ONLY)) printf("      attribute 0x%lx\n", owned[i].type);
+        if (!EXPECT(set_attr(session, key, owned[i].type, zero, owned[i].len), CKR_ATTRIBUTE_READ_ONLY))
+            printf("      attribute 0x%lx\n", owned[i].type);
 }
 
 TEST(class_type_value_and_length_cannot_be_set)
@@ -249,7 +263,8 @@ TEST(class_type_value_and_length_cannot_be_set)
 
 TEST(a_boolean_is_one_byte_of_zero_or_one)
 {
-    static const CK_ATTRIBUTE_TYPE types[] = { CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_ENCRYPT, CKA_DECRYPT, CKA_MODIFIABLE };
+    static const CK_ATTRIBUTE_TYPE types[] = { CKA_TOKEN,   CKA_PRIVATE, CKA_SENSITIVE, CKA_EXTRACTABLE,
+                                               CKA_ENCRYPT, CKA_DECRYPT, CKA_MODIFIABLE };
     static const CK_BYTE bad[] = { 0xff, 2, 0x80 };
     CK_SESSION_HANDLE session = user_session();
     CK_OBJECT_HANDLE key = 0;
@@ -303,9 +318,12 @@ TEST(weak_imports_are_refused)
     CK_ATTRIBUTE wrong_len[] = { A_ULONG(CKA_VALUE_LEN, 16) };
 
     for (size_t i = 0; i < COUNT(bad); i++)
-        EXPECT(import_try(session, CKK_AES, large, bad[i], "edS", &key), CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_TEMPLATE_INCONSISTENT);
-    EXPECT(create_key(session, wrong_len, 1, &key), CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_TEMPLATE_INCONSISTENT, CKR_ATTRIBUTE_READ_ONLY);
-    EXPECT(import_try(session, CKK_GENERIC_SECRET, large, 0, "svS", &key), CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_TEMPLATE_INCONSISTENT);
+        EXPECT(import_try(session, CKK_AES, large, bad[i], "edS", &key), CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE,
+               CKR_TEMPLATE_INCONSISTENT);
+    EXPECT(create_key(session, wrong_len, 1, &key), CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_TEMPLATE_INCONSISTENT,
+           CKR_ATTRIBUTE_READ_ONLY);
+    EXPECT(import_try(session, CKK_GENERIC_SECRET, large, 0, "svS", &key), CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE,
+           CKR_TEMPLATE_INCONSISTENT);
     /* Java's tests import a key of zeroes; only `strict` refuses it. */
     EXPECT(import_try(session, CKK_AES, large, 32, "edST", &key), CKR_OK);
 }
@@ -361,11 +379,13 @@ TEST(reading_fills_all_it_can_and_marks_the_rest)
     CK_BYTE value[32], small[1];
     CK_ULONG type = 0, len = 0;
     CK_BBOOL token = 0x55;
-    CK_ATTRIBUTE mixed[] = { { CKA_VALUE, value, sizeof value }, { CKA_KEY_TYPE, &type, sizeof type }, { CKA_MODULUS, value, sizeof value },
-                             { CKA_VALUE_LEN, small, sizeof small }, { CKA_VALUE_LEN, NULL, 0 }, { CKA_TOKEN, &token, 1 },
+    CK_ATTRIBUTE mixed[] = { { CKA_VALUE, value, sizeof value },   { CKA_KEY_TYPE, &type, sizeof type },
+                             { CKA_MODULUS, value, sizeof value }, { CKA_VALUE_LEN, small, sizeof small },
+                             { CKA_VALUE_LEN, NULL, 0 },           { CKA_TOKEN, &token, 1 },
                              { CKA_VALUE_LEN, &len, sizeof len } };
 
-    EXPECT(p11->C_GetAttributeValue(session, key, mixed, COUNT(mixed)), CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL);
+    EXPECT(p11->C_GetAttributeValue(session, key, mixed, COUNT(mixed)), CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID,
+           CKR_BUFFER_TOO_SMALL);
     CHECK(mixed[0].ulValueLen == CK_UNAVAILABLE_INFORMATION);
     CHECK(mixed[1].ulValueLen == sizeof type && type == CKK_AES);
     CHECK(mixed[2].ulValueLen == CK_UNAVAILABLE_INFORMATION);
@@ -446,8 +466,14 @@ TEST(hostile_labels_are_only_labels)
     static const struct {
         const char *bytes;
         size_t len;
-    } labels[] = { { "x'; DROP TABLE encryption_keys; --", 34 }, { "a\rb\nc\x1b[31m", 10 }, { "nul\0inside", 10 }, { "\"quoted\"", 8 }, { "%s%n%d", 6 },
-                   { "_%", 2 }, { "ORACLE.TDE.HSM.MK.0600", 22 }, { "kek.v1", 6 } };
+    } labels[] = { { "x'; DROP TABLE encryption_keys; --", 34 },
+                   { "a\rb\nc\x1b[31m", 10 },
+                   { "nul\0inside", 10 },
+                   { "\"quoted\"", 8 },
+                   { "%s%n%d", 6 },
+                   { "_%", 2 },
+                   { "ORACLE.TDE.HSM.MK.0600", 22 },
+                   { "kek.v1", 6 } };
     CK_SESSION_HANDLE session = user_session();
 
     for (size_t i = 0; i < COUNT(labels); i++) {
@@ -598,7 +624,8 @@ TEST(a_destroyed_object_is_gone_for_good)
         EXPECT(p11->C_DestroyObject(session, key), CKR_OBJECT_HANDLE_INVALID);
         EXPECT(p11->C_GetObjectSize(session, key, &size), CKR_OBJECT_HANDLE_INVALID);
         EXPECT(set_attr(session, key, CKA_LABEL, "x", 1), CKR_OBJECT_HANDLE_INVALID);
-        EXPECT(gcm_init(session, true, key, value32, 12, NULL, 0, 128), CKR_KEY_HANDLE_INVALID, p11_kind == SOFTHSM ? CKR_OBJECT_HANDLE_INVALID : CKR_KEY_HANDLE_INVALID);
+        EXPECT(gcm_init(session, true, key, value32, 12, NULL, 0, 128), CKR_KEY_HANDLE_INVALID,
+               p11_kind == SOFTHSM ? CKR_OBJECT_HANDLE_INVALID : CKR_KEY_HANDLE_INVALID);
         next = key_make(session, kinds[i]);
         CHECK(next != key && next != 0);
         NEED(p11->C_DestroyObject(session, next));
@@ -650,7 +677,7 @@ TEST(other_processes_see_token_objects_only)
 
     NEED(set_attr(session, key_make(session, "edS"), CKA_LABEL, "session", 7));
     NEED(set_attr(session, key_make(session, "edST"), CKA_LABEL, "token", 5));
-    in_other_process(sees_only_token_objects, (void *)(uintptr_t)"token");
+    in_other_process(sees_only_token_objects, (void *)(uintptr_t) "token");
 }
 
 static void makes_and_destroys(void *unused)
@@ -767,7 +794,8 @@ TEST(guessed_handles_tell_nothing_before_login)
 
     for (int i = 0; i < 10; i++) key_make(session, i % 2 ? "edST" : "edS");
     NEED(p11->C_Logout(session));
-    for (CK_OBJECT_HANDLE handle = 0; handle <= 100000; handle++) wrong += p11->C_GetAttributeValue(session, handle, attr, 1) != CKR_OBJECT_HANDLE_INVALID;
+    for (CK_OBJECT_HANDLE handle = 0; handle <= 100000; handle++)
+        wrong += p11->C_GetAttributeValue(session, handle, attr, 1) != CKR_OBJECT_HANDLE_INVALID;
     CHECK(wrong == 0);
 }
 
@@ -792,7 +820,8 @@ TEST(private_session_objects_end_at_logout)
     NEED(p11->C_Logout(session));
     CHECK(get_bool(session, public, CKA_PRIVATE) == CK_FALSE);
     NEED(login(session, CKU_USER, USER_PIN));
-    EXPECT(gcm_init(session, true, key, value32, 12, NULL, 0, 128), CKR_KEY_HANDLE_INVALID, p11_kind == SOFTHSM ? CKR_OBJECT_HANDLE_INVALID : CKR_KEY_HANDLE_INVALID);
+    EXPECT(gcm_init(session, true, key, value32, 12, NULL, 0, 128), CKR_KEY_HANDLE_INVALID,
+           p11_kind == SOFTHSM ? CKR_OBJECT_HANDLE_INVALID : CKR_KEY_HANDLE_INVALID);
     EXPECT(p11->C_DestroyObject(session, key), CKR_OBJECT_HANDLE_INVALID);
 }
 
@@ -851,15 +880,17 @@ TEST(templates_of_stock_callers_are_accepted)
     CK_MECHANISM aes = { CKM_AES_KEY_GEN, NULL, 0 }, generic = { CKM_GENERIC_SECRET_KEY_GEN, NULL, 0 };
     CK_OBJECT_HANDLE key = 0;
     /* pkcs11-tool --keygen */
-    CK_ATTRIBUTE tool[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_BOOL(CKA_TOKEN, CK_TRUE), A_BOOL(CKA_PRIVATE, CK_TRUE),
-                            A_BOOL(CKA_ENCRYPT, CK_TRUE), A_BOOL(CKA_DECRYPT, CK_TRUE), A_ULONG(CKA_VALUE_LEN, 32), A_TEXT(CKA_LABEL, "tool"), A_BYTES(CKA_ID, "\1", 1) };
+    CK_ATTRIBUTE tool[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_BOOL(CKA_TOKEN, CK_TRUE),
+                            A_BOOL(CKA_PRIVATE, CK_TRUE),       A_BOOL(CKA_ENCRYPT, CK_TRUE),   A_BOOL(CKA_DECRYPT, CK_TRUE),
+                            A_ULONG(CKA_VALUE_LEN, 32),         A_TEXT(CKA_LABEL, "tool"),      A_BYTES(CKA_ID, "\1", 1) };
     /* a PostgreSQL encryption extension: its master key only wraps */
-    CK_ATTRIBUTE wrapper[] = { A_BOOL(CKA_TOKEN, CK_TRUE), A_BOOL(CKA_PRIVATE, CK_TRUE), A_BOOL(CKA_SENSITIVE, CK_TRUE), A_BOOL(CKA_EXTRACTABLE, CK_FALSE),
-                               A_BOOL(CKA_WRAP, CK_TRUE), A_BOOL(CKA_UNWRAP, CK_TRUE), A_ULONG(CKA_VALUE_LEN, 32), A_TEXT(CKA_LABEL, "base.v1") };
+    CK_ATTRIBUTE wrapper[] = { A_BOOL(CKA_TOKEN, CK_TRUE),        A_BOOL(CKA_PRIVATE, CK_TRUE), A_BOOL(CKA_SENSITIVE, CK_TRUE),
+                               A_BOOL(CKA_EXTRACTABLE, CK_FALSE), A_BOOL(CKA_WRAP, CK_TRUE),    A_BOOL(CKA_UNWRAP, CK_TRUE),
+                               A_ULONG(CKA_VALUE_LEN, 32),        A_TEXT(CKA_LABEL, "base.v1") };
     CK_ATTRIBUTE import[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_BYTES(CKA_VALUE, value32, 32),
-                              A_BOOL(CKA_TOKEN, CK_TRUE), A_BOOL(CKA_PRIVATE, CK_TRUE), A_TEXT(CKA_LABEL, "java") };
-    CK_ATTRIBUTE open_key[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_BOOL(CKA_TOKEN, CK_FALSE),
-                                A_BOOL(CKA_SENSITIVE, CK_FALSE), A_BOOL(CKA_EXTRACTABLE, CK_TRUE), A_BYTES(CKA_VALUE, value32, 32) };
+                              A_BOOL(CKA_TOKEN, CK_TRUE),         A_BOOL(CKA_PRIVATE, CK_TRUE),   A_TEXT(CKA_LABEL, "java") };
+    CK_ATTRIBUTE open_key[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES),   A_BOOL(CKA_TOKEN, CK_FALSE),
+                                A_BOOL(CKA_SENSITIVE, CK_FALSE),    A_BOOL(CKA_EXTRACTABLE, CK_TRUE), A_BYTES(CKA_VALUE, value32, 32) };
     CK_ATTRIBUTE hmac[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_SIGN, CK_TRUE), A_BOOL(CKA_VERIFY, CK_TRUE), A_TEXT(CKA_LABEL, "mac") };
 
     EXPECT(p11->C_GenerateKey(session, &aes, tool, COUNT(tool), &key), CKR_OK);

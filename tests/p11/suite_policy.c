@@ -23,7 +23,8 @@ static CK_RV copy_with(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, CK_ATTRI
 
 TEST(two_roles_on_one_key_are_refused_at_birth)
 {
-    static const char *const pairs[] = { "wd", "we", "ue", "ud", "wD", "uD", "eD", "dD", "es", "ev", "ds", "sD", "vD", "ws", "us", "edwu", "edsv", "edD" };
+    static const char *const pairs[] = { "wd", "we", "ue", "ud", "wD", "uD", "eD",   "dD",   "es",
+                                         "ev", "ds", "sD", "vD", "ws", "us", "edwu", "edsv", "edD" };
     CK_SESSION_HANDLE session = user_session();
     CK_OBJECT_HANDLE key = 0;
     char flags[16];
@@ -32,7 +33,8 @@ TEST(two_roles_on_one_key_are_refused_at_birth)
         for (int token = 0; token < 2; token++) {
             snprintf(flags, sizeof flags, "%sS%s", pairs[i], token ? "T" : "");
             if (!EXPECT(key_try(session, flags, &key), CKR_TEMPLATE_INCONSISTENT)) printf("      generated with %s\n", flags);
-            if (!EXPECT(import_try(session, CKK_AES, value32, 32, flags, &key), CKR_TEMPLATE_INCONSISTENT)) printf("      imported with %s\n", flags);
+            if (!EXPECT(import_try(session, CKK_AES, value32, 32, flags, &key), CKR_TEMPLATE_INCONSISTENT))
+                printf("      imported with %s\n", flags);
         }
     }
     CHECK(find_count(session, (CK_ATTRIBUTE[]){ A_ULONG(CKA_KEY_TYPE, CKK_AES) }, 1) == 0);
@@ -53,8 +55,8 @@ TEST(a_role_cannot_be_acquired_later)
     static const struct {
         const char *have;
         CK_ATTRIBUTE_TYPE want;
-    } cases[] = { { "wS", CKA_DECRYPT }, { "wS", CKA_ENCRYPT }, { "uS", CKA_DECRYPT }, { "dS", CKA_WRAP }, { "eS", CKA_UNWRAP }, { "DS", CKA_WRAP },
-                  { "eS", CKA_DECRYPT }, { "S", CKA_ENCRYPT }, { "svS", CKA_DERIVE }, { "edS", CKA_DERIVE } };
+    } cases[] = { { "wS", CKA_DECRYPT }, { "wS", CKA_ENCRYPT }, { "uS", CKA_DECRYPT }, { "dS", CKA_WRAP },    { "eS", CKA_UNWRAP },
+                  { "DS", CKA_WRAP },    { "eS", CKA_DECRYPT }, { "S", CKA_ENCRYPT },  { "svS", CKA_DERIVE }, { "edS", CKA_DERIVE } };
     CK_SESSION_HANDLE session = user_session();
     char flags[16];
 
@@ -64,7 +66,8 @@ TEST(a_role_cannot_be_acquired_later)
 
             snprintf(flags, sizeof flags, "%s%s", cases[i].have, token ? "T" : "");
             key = key_make(session, flags);
-            if (!EXPECT(set_bool(session, key, cases[i].want, CK_TRUE), CKR_ATTRIBUTE_READ_ONLY)) printf("      %s, then 0x%lx\n", flags, cases[i].want);
+            if (!EXPECT(set_bool(session, key, cases[i].want, CK_TRUE), CKR_ATTRIBUTE_READ_ONLY))
+                printf("      %s, then 0x%lx\n", flags, cases[i].want);
             CHECK(get_bool(session, key, cases[i].want) == CK_FALSE);
             EXPECT(copy_with(session, key, cases[i].want, CK_TRUE), CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT);
         }
@@ -109,7 +112,8 @@ TEST(wrap_with_trusted_only_goes_up)
     CK_OBJECT_HANDLE key = key_make(session, "edSX");
 
     EXPECT(set_bool(session, key, CKA_WRAP_WITH_TRUSTED, CK_TRUE), CKR_OK, CKR_ATTRIBUTE_READ_ONLY);
-    if (get_bool(session, key, CKA_WRAP_WITH_TRUSTED)) EXPECT(set_bool(session, key, CKA_WRAP_WITH_TRUSTED, CK_FALSE), CKR_ATTRIBUTE_READ_ONLY);
+    if (get_bool(session, key, CKA_WRAP_WITH_TRUSTED))
+        EXPECT(set_bool(session, key, CKA_WRAP_WITH_TRUSTED, CK_FALSE), CKR_ATTRIBUTE_READ_ONLY);
 }
 
 TEST(a_user_makes_no_key_trusted)
@@ -198,7 +202,8 @@ TEST(usage_flags_are_obeyed)
     EXPECT(gcm_init(session, true, key_make(session, "dS"), value32, 12, NULL, 0, 128), CKR_KEY_FUNCTION_NOT_PERMITTED);
     EXPECT(gcm_init(session, false, key_make(session, "eS"), value32, 12, NULL, 0, 128), CKR_KEY_FUNCTION_NOT_PERMITTED);
     EXPECT(gcm_init(session, true, key_make(session, "wuS"), value32, 12, NULL, 0, 128), CKR_KEY_FUNCTION_NOT_PERMITTED);
-    EXPECT(hkdf_try(session, key_make(session, "edS"), NULL, 0, "x", 1, len, 1, &child), CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_TYPE_INCONSISTENT);
+    EXPECT(hkdf_try(session, key_make(session, "edS"), NULL, 0, "x", 1, len, 1, &child), CKR_KEY_FUNCTION_NOT_PERMITTED,
+           CKR_KEY_TYPE_INCONSISTENT);
 }
 
 TEST(usage_flags_go_down_for_good)
@@ -234,7 +239,8 @@ TEST(no_check_value_tells_the_authentication_key)
     CK_BYTE value[8];
     CK_ATTRIBUTE attr[] = { A_BYTES(CKA_CHECK_VALUE, value, sizeof value) };
 
-    if (EXPECT(p11->C_GetAttributeValue(session, key, attr, 1), CKR_ATTRIBUTE_TYPE_INVALID, CKR_OK)) CHECK(attr[0].ulValueLen == CK_UNAVAILABLE_INFORMATION || attr[0].ulValueLen == 0);
+    if (EXPECT(p11->C_GetAttributeValue(session, key, attr, 1), CKR_ATTRIBUTE_TYPE_INVALID, CKR_OK))
+        CHECK(attr[0].ulValueLen == CK_UNAVAILABLE_INFORMATION || attr[0].ulValueLen == 0);
 }
 
 static CK_RV dated_key(CK_SESSION_HANDLE session, CK_ATTRIBUTE_TYPE type, int days, CK_OBJECT_HANDLE *key)

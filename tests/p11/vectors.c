@@ -48,8 +48,8 @@ struct gcm_case {
     const char *id;
     CK_BYTE key[32], iv[512], aad[8192], msg[8192], ct[8192], tag[64];
     size_t key_len, iv_len, aad_len, msg_len, ct_len, tag_len;
-    bool valid;     /* decrypting gives msg */
-    bool no_msg;    /* the file says only that decrypting fails */
+    bool valid;  /* decrypting gives msg */
+    bool no_msg; /* the file says only that decrypting fails */
 };
 
 static CK_SESSION_HANDLE session;
@@ -65,8 +65,8 @@ static CK_OBJECT_HANDLE aes_key(const struct gcm_case *c)
 }
 
 /* Feeds data to Update in pieces of random length, 0 included. */
-static CK_RV feed(CK_RV (*update)(CK_SESSION_HANDLE, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *), CK_BYTE *data, size_t len,
-                  CK_BYTE *out, size_t cap, size_t *done)
+static CK_RV feed(CK_RV (*update)(CK_SESSION_HANDLE, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *), CK_BYTE *data, size_t len, CK_BYTE *out,
+                  size_t cap, size_t *done)
 {
     *done = 0;
     for (size_t at = 0; at < len;) {
@@ -143,17 +143,23 @@ static void run_encrypt(const struct gcm_case *c, bool parts)
         return;
     }
     if (why) {
-        if (rv == CKR_MECHANISM_PARAM_INVALID) count(why);
-        else fail_at(__FILE__, __LINE__, "%s: encrypt: %s, not CKR_MECHANISM_PARAM_INVALID (%s)", c->id, rv_name(rv), why);
+        if (rv == CKR_MECHANISM_PARAM_INVALID)
+            count(why);
+        else
+            fail_at(__FILE__, __LINE__, "%s: encrypt: %s, not CKR_MECHANISM_PARAM_INVALID (%s)", c->id, rv_name(rv), why);
         return;
     }
     if (rv == CKR_MECHANISM_PARAM_INVALID && c->iv_len > 128) {
         count("refused: IV over 128 bytes, engine");
         return;
     }
-    if (rv != CKR_OK) fail_at(__FILE__, __LINE__, "%s: encrypt%s: %s", c->id, parts ? " in parts" : "", rv_name(rv));
-    else if (same != c->valid) fail_at(__FILE__, __LINE__, "%s: encrypt%s: %s", c->id, parts ? " in parts" : "", same ? "equals an invalid vector" : "other bytes");
-    else count(parts ? "encrypted in parts" : "encrypted");
+    if (rv != CKR_OK)
+        fail_at(__FILE__, __LINE__, "%s: encrypt%s: %s", c->id, parts ? " in parts" : "", rv_name(rv));
+    else if (same != c->valid)
+        fail_at(__FILE__, __LINE__, "%s: encrypt%s: %s", c->id, parts ? " in parts" : "",
+                same ? "equals an invalid vector" : "other bytes");
+    else
+        count(parts ? "encrypted in parts" : "encrypted");
 }
 
 static void run_decrypt(const struct gcm_case *c, bool parts)
@@ -168,17 +174,22 @@ static void run_decrypt(const struct gcm_case *c, bool parts)
     if (why && p11_kind != KEYLADDER) {
         count("not judged: this vendor has another policy");
     } else if (why) {
-        if (rv == CKR_MECHANISM_PARAM_INVALID) count(why);
-        else fail_at(__FILE__, __LINE__, "%s: decrypt: %s, not CKR_MECHANISM_PARAM_INVALID (%s)", c->id, rv_name(rv), why);
+        if (rv == CKR_MECHANISM_PARAM_INVALID)
+            count(why);
+        else
+            fail_at(__FILE__, __LINE__, "%s: decrypt: %s, not CKR_MECHANISM_PARAM_INVALID (%s)", c->id, rv_name(rv), why);
     } else if (rv == CKR_MECHANISM_PARAM_INVALID && c->iv_len > 128) {
         count("refused: IV over 128 bytes, engine");
     } else if (!c->valid) {
         bool leaked = false;
 
         for (size_t i = 0; i < c->ct_len; i++) leaked |= out[i] != 0xa5 && out[i] != 0;
-        if (rv != CKR_ENCRYPTED_DATA_INVALID && !(p11_kind == SOFTHSM && rv == CKR_GENERAL_ERROR)) fail_at(__FILE__, __LINE__, "%s: decrypt: %s, not CKR_ENCRYPTED_DATA_INVALID", c->id, rv_name(rv));
-        else if (leaked) fail_at(__FILE__, __LINE__, "%s: bytes came out under a bad tag", c->id);
-        else count(parts ? "bad tag refused in parts" : "bad tag refused");
+        if (rv != CKR_ENCRYPTED_DATA_INVALID && !(p11_kind == SOFTHSM && rv == CKR_GENERAL_ERROR))
+            fail_at(__FILE__, __LINE__, "%s: decrypt: %s, not CKR_ENCRYPTED_DATA_INVALID", c->id, rv_name(rv));
+        else if (leaked)
+            fail_at(__FILE__, __LINE__, "%s: bytes came out under a bad tag", c->id);
+        else
+            count(parts ? "bad tag refused in parts" : "bad tag refused");
     } else if (rv != CKR_OK) {
         fail_at(__FILE__, __LINE__, "%s: decrypt%s: %s", c->id, parts ? " in parts" : "", rv_name(rv));
     } else if (len != c->msg_len || memcmp(out, c->msg, len) != 0) {
@@ -230,8 +241,10 @@ static void nist_file(const char *name, bool decrypting)
         c.valid = strncmp(line, "FAIL", 4) != 0;
         taken++;
         for (int parts = 0; parts < 2; parts++) {
-            if (decrypting) run_decrypt(&c, parts);
-            else run_encrypt(&c, parts);
+            if (decrypting)
+                run_decrypt(&c, parts);
+            else
+                run_encrypt(&c, parts);
         }
         if (c.valid && decrypting) run_encrypt(&c, false);
         if (c.valid && !decrypting) run_decrypt(&c, false);
@@ -277,8 +290,10 @@ static void wycheproof(const char *name, void (*one)(json_t *test))
     size_t g, t;
 
     suite = strrchr(name, '/') + 1;
-    json_array_foreach(json_object_get(root, "testGroups"), g, group) {
-        json_array_foreach(json_object_get(group, "tests"), t, test) {
+    json_array_foreach(json_object_get(root, "testGroups"), g, group)
+    {
+        json_array_foreach(json_object_get(group, "tests"), t, test)
+        {
             one(test);
             taken++;
         }
@@ -317,11 +332,18 @@ struct hkdf_case {
 };
 
 /* Both ways to say "no salt" must mean the same. */
-static CK_RV hkdf(const struct hkdf_case *c, CK_KEY_TYPE base_type, bool extract, bool expand, bool null_salt, CK_BYTE *out, size_t *out_len)
+static CK_RV hkdf(const struct hkdf_case *c, CK_KEY_TYPE base_type, bool extract, bool expand, bool null_salt, CK_BYTE *out,
+                  size_t *out_len)
 {
-    struct t_hkdf param = { extract, expand, CKM_SHA256, null_salt ? CKF_HKDF_SALT_NULL : CKF_HKDF_SALT_DATA,
-                            null_salt ? NULL : (CK_BYTE *)(uintptr_t)c->salt, null_salt ? 0 : c->salt_len, 0,
-                            (CK_BYTE *)(uintptr_t)c->info, c->info_len };
+    struct t_hkdf param = { extract,
+                            expand,
+                            CKM_SHA256,
+                            null_salt ? CKF_HKDF_SALT_NULL : CKF_HKDF_SALT_DATA,
+                            null_salt ? NULL : (CK_BYTE *)(uintptr_t)c->salt,
+                            null_salt ? 0 : c->salt_len,
+                            0,
+                            (CK_BYTE *)(uintptr_t)c->info,
+                            c->info_len };
     CK_MECHANISM mech = { CKM_HKDF_DERIVE, &param, sizeof param };
     CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
                                 A_ULONG(CKA_VALUE_LEN, *out_len),   A_BOOL(CKA_TOKEN, CK_FALSE),
@@ -347,9 +369,12 @@ static void expect_okm(const char *id, const struct hkdf_case *c, CK_KEY_TYPE ty
     size_t len = c->size;
     CK_RV rv = hkdf(c, type, true, true, null_salt, out, &len);
 
-    if (rv != CKR_OK) fail_at(__FILE__, __LINE__, "%s: base type 0x%lx: %s", id, type, rv_name(rv));
-    else if (len != c->size || memcmp(out, c->okm, len)) fail_at(__FILE__, __LINE__, "%s: other bytes", id);
-    else count(type == CKK_HKDF ? "derived from CKK_HKDF" : "derived from CKK_GENERIC_SECRET");
+    if (rv != CKR_OK)
+        fail_at(__FILE__, __LINE__, "%s: base type 0x%lx: %s", id, type, rv_name(rv));
+    else if (len != c->size || memcmp(out, c->okm, len))
+        fail_at(__FILE__, __LINE__, "%s: other bytes", id);
+    else
+        count(type == CKK_HKDF ? "derived from CKK_HKDF" : "derived from CKK_GENERIC_SECRET");
 }
 
 static void wycheproof_hkdf(json_t *test)
@@ -373,7 +398,8 @@ static void wycheproof_hkdf(json_t *test)
         return;
     }
     len = c.size;
-    if (EXPECT(hkdf(&c, CKK_HKDF, true, true, false, out, &len), CKR_KEY_SIZE_RANGE, CKR_ATTRIBUTE_VALUE_INVALID)) count("refused: over 255 blocks");
+    if (EXPECT(hkdf(&c, CKK_HKDF, true, true, false, out, &len), CKR_KEY_SIZE_RANGE, CKR_ATTRIBUTE_VALUE_INVALID))
+        count("refused: over 255 blocks");
 }
 
 static void rfc5869(void)
@@ -450,8 +476,10 @@ static void chunking(unsigned rounds)
         memcpy(c.ct, once, c.ct_len);
         memcpy(c.tag, once + c.ct_len, c.tag_len);
         NEED(decrypt(&c, true, out, &out_len));
-        if (out_len != c.msg_len || memcmp(out, c.msg, out_len)) fail_at(__FILE__, __LINE__, "round %u: other bytes back", i);
-        else count("equal");
+        if (out_len != c.msg_len || memcmp(out, c.msg, out_len))
+            fail_at(__FILE__, __LINE__, "round %u: other bytes back", i);
+        else
+            count("equal");
     }
 }
 
