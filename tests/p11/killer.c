@@ -38,7 +38,7 @@ static void report(int fd, char what, const char *label, const CK_BYTE *sealed, 
 {
     struct report message = { .what = what, .len = (unsigned char)len };
 
-    snprintf(message.label, sizeof message.label, "%s", label);
+    memcpy(message.label, label, strnlen(label, sizeof message.label - 1));
     if (len) memcpy(message.sealed, sealed, len);
     /* Under PIPE_BUF: whole or not at all, however we die. */
     if (write(fd, &message, sizeof message) != (ssize_t)sizeof message) _exit(1);
