@@ -291,7 +291,7 @@ static void a_copy_for_another_token_environment_purpose_or_version_is_denied(vo
     take_vector(META_HKDF, SEALED_HKDF);
     context.serial = kl_view_text("0123456789abcdee");
     SAME(unwrap_bytes(64), KL_ROOT_DENIED);
-    begin("here");
+    context.serial = kl_view_text("0123456789abcdef");
     context.environment = kl_view_text("test");
     SAME(unwrap_bytes(64), KL_ROOT_DENIED);
     context.environment = (struct kl_view){ NULL, 0 };
