@@ -150,10 +150,13 @@ static void check(size_t first)
 static void doctor(void)
 {
     char command[4200];
+    int status;
 
     if (!getenv("KEYLADDER_TOOL")) return;
     snprintf(command, sizeof command, "'%s' doctor --token demo >'%s/doctor' 2>&1", getenv("KEYLADDER_TOOL"), sandbox_dir);
-    if (system(command) != 0) {
+    /* 3: something wants attention, such as a limit of the machine; the store is sound. */
+    status = system(command);
+    if (!WIFEXITED(status) || (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 3)) {
         fail_at(__FILE__, __LINE__, "doctor complains:");
         snprintf(command, sizeof command, "cat '%s/doctor'", sandbox_dir);
         if (system(command) != 0) return;
