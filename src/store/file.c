@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/disk.h"
+
 static enum kl_rc refused(const char *path, unsigned flags)
 {
     int error = errno;
@@ -48,14 +50,14 @@ enum kl_rc kl_file_check(const struct stat *status, const char *path)
 }
 
 /* New and still empty: whatever the umask made of the mode is put right before anything is written. */
-static enum kl_rc settle(int fd, const char *path, bool created)
+static enum kl_rc settle(int fd, const char *path, bool created, unsigned flags)
 {
     struct stat status;
 
     if (created && fchmod(fd, S_IRUSR | S_IWUSR) != 0) return kl_fail(KL_STORE, "chmod %s: %s", path, strerror(errno));
-    if (fstat(fd, &status) != 0) return kl_fail(KL_STORE, "%s: %s", path, strerror(errno));
+    if (kl_disk->stat(fd, &status) != 0) return kl_fail(KL_STORE, "%s: %s", path, strerror(errno));
     KL_TRY(kl_file_check(&status, path));
-    return created ? kl_file_sync_directory(path) : KL_OK;
+    return created && (flags & KL_FILE_VOLATILE) == 0 ? kl_file_sync_directory(path) : KL_OK;
 }
 
 static int open_or_create(const char *path, unsigned flags, bool *created)
@@ -66,10 +68,10 @@ static int open_or_create(const char *path, unsigned flags, bool *created)
         int fd = -1;
 
         *created = false;
-        if ((flags & KL_FILE_EXCLUSIVE) == 0) fd = open(path, mode);
+        if ((flags & KL_FILE_EXCLUSIVE) == 0) fd = kl_disk->open(path, mode, 0);
         if (fd >= 0 || (flags & KL_FILE_CREATE) == 0) return fd;
         if ((flags & KL_FILE_EXCLUSIVE) == 0 && errno != ENOENT) return fd;
-        fd = open(path, mode | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR);
+        fd = kl_disk->open(path, mode | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR);
         *created = fd >= 0;
         if (fd >= 0 || errno != EEXIST || (flags & KL_FILE_EXCLUSIVE) != 0) return fd;
     }
@@ -83,9 +85,9 @@ enum kl_rc kl_file_open(const char *path, unsigned flags, int *fd)
     enum kl_rc rc;
 
     if (opened < 0) return refused(path, flags);
-    rc = settle(opened, path, created);
+    rc = settle(opened, path, created, flags);
     if (rc != KL_OK) {
-        if (created) unlink(path);
+        if (created) kl_disk->unlink(path);
         close(opened);
         return rc;
     }
@@ -134,11 +136,11 @@ enum kl_rc kl_file_sync_directory(const char *path)
     int failed;
 
     KL_TRY(directory_of(path, directory));
-    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = kl_disk->open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     /* Write and search alone are enough to make a file; then there is nothing to sync through. */
     if (fd < 0 && errno == EACCES) return KL_OK;
     if (fd < 0) return kl_fail(KL_STORE, "%s: %s", directory, strerror(errno));
-    failed = fsync(fd);
+    failed = kl_disk->sync(fd);
     if (failed != 0 && errno == EINVAL) failed = 0;
     if (failed != 0) {
         enum kl_rc rc = kl_fail(KL_STORE, "%s cannot be synced: %s", directory, strerror(errno));

@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/disk.h"
 #include "store/file.h"
+#include "store/process.h"
 
 enum { FILE_LEN = 16, WORD_AT = 8, MAKE_BYTE = 64, QUEUE_BYTE = 65 };
 
@@ -18,7 +20,24 @@ static bool lock_byte(int fd, short type, off_t byte)
 {
     struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 
-    return fcntl(fd, F_SETLK, &lock) == 0;
+    return kl_disk->lock(fd, F_SETLK, &lock) == 0;
+}
+
+/*
+ * A second copy of this code in one process, a module loaded twice from two
+ * paths, does not see our claims, and the kernel does not set a process against
+ * itself: two connections would undo each other's locks. Locks that belong to
+ * the open file do conflict within a process, so each opening takes one, on a
+ * byte that stands for the process. A forked child shares it with its parent,
+ * so it is given up by name, not by closing.
+ */
+static bool claim_process(int fd, short type)
+{
+    uint64_t number = kl_process_number();
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)number, .l_len = 1 };
+
+    if (number <= QUEUE_BYTE) return true;
+    return kl_disk->lock(fd, F_OFD_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES);
 }
 
 /* The first to come writes the 16 bytes; whoever comes meanwhile looks again. */
@@ -27,11 +46,11 @@ static enum kl_rc fill(int fd, const char *path)
     uint8_t bytes[FILE_LEN] = { 0 };
 
     for (unsigned tries = 0; tries < 1000; tries++) {
-        if (pread(fd, bytes, sizeof bytes, 0) == FILE_LEN && memcmp(bytes, magic, sizeof magic) == 0) return KL_OK;
+        if (kl_disk->read(fd, bytes, sizeof bytes, 0) == FILE_LEN && memcmp(bytes, magic, sizeof magic) == 0) return KL_OK;
         if (lock_byte(fd, F_WRLCK, MAKE_BYTE)) {
             memset(bytes, 0, sizeof bytes);
             memcpy(bytes, magic, sizeof magic);
-            if (pwrite(fd, bytes, sizeof bytes, 0) != FILE_LEN) {
+            if (kl_disk->write(fd, bytes, sizeof bytes, 0) != FILE_LEN) {
                 return errno == ENOSPC || errno == EDQUOT ? kl_fail(KL_STORE_FULL, "no room left for %s", path)
                                                           : kl_fail(KL_STORE, "%s cannot be written: %s", path, strerror(errno));
             }
@@ -49,8 +68,10 @@ static enum kl_rc map(struct kl_mark *mark, int fd, const char *path)
     uint8_t *page;
 
     KL_TRY(fill(fd, path));
-    if (fstat(fd, &status) != 0) return kl_fail(KL_STORE, "%s: %s", path, strerror(errno));
-    page = mmap(NULL, FILE_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (!claim_process(fd, F_WRLCK))
+        return kl_fail(KL_STORE, "the store of %s is open already in this process, by another copy of keyladder", path);
+    if (kl_disk->stat(fd, &status) != 0) return kl_fail(KL_STORE, "%s: %s", path, strerror(errno));
+    page = kl_disk->map(fd, FILE_LEN, 0, true);
     if (page == MAP_FAILED) return kl_fail(KL_STORE, "%s cannot be mapped: %s", path, strerror(errno));
     mark->device = status.st_dev;
     mark->inode = status.st_ino;
@@ -58,16 +79,18 @@ static enum kl_rc map(struct kl_mark *mark, int fd, const char *path)
     return KL_OK;
 }
 
-enum kl_rc kl_mark_open(struct kl_mark *mark, const char *path, bool read_only)
+void kl_mark_init(struct kl_mark *mark)
 {
-    int fd = -1;
-    enum kl_rc rc;
-
     mark->fd = -1;
     atomic_store(&mark->own, 0);
     atomic_store(&mark->word, &mark->own);
-    if (read_only) return KL_OK;
-    rc = kl_file_open(path, KL_FILE_WRITE | KL_FILE_CREATE, &fd);
+}
+
+enum kl_rc kl_mark_open(struct kl_mark *mark, const char *path, bool create)
+{
+    int fd = -1;
+    enum kl_rc rc = kl_file_open(path, KL_FILE_WRITE | KL_FILE_VOLATILE | (create ? (unsigned)KL_FILE_CREATE : 0U), &fd);
+
     if (rc == KL_STORE_READ_ONLY) return KL_OK;
     if (rc != KL_OK) return rc;
     rc = map(mark, fd, path);
@@ -84,6 +107,7 @@ void kl_mark_close(struct kl_mark *mark)
     _Atomic uint64_t *word = atomic_exchange(&mark->word, &mark->own);
 
     if (mark->fd < 0) return;
+    claim_process(mark->fd, F_UNLCK);
     munmap((uint8_t *)(uintptr_t)word - WORD_AT, FILE_LEN);
     close(mark->fd);
     mark->fd = -1;
@@ -97,7 +121,7 @@ void kl_mark_follow(struct kl_mark *mark, const char *path)
 
     if (old < 0) return;
     if (stat(path, &status) == 0 && status.st_dev == mark->device && status.st_ino == mark->inode) return;
-    if (kl_file_open(path, KL_FILE_WRITE | KL_FILE_CREATE, &fd) != KL_OK) return;
+    if (kl_file_open(path, KL_FILE_WRITE | KL_FILE_CREATE | KL_FILE_VOLATILE, &fd) != KL_OK) return;
     /* The old page stays mapped: another thread may be reading it. */
     if (map(mark, fd, path) != KL_OK) {
         close(fd);

@@ -21,8 +21,13 @@ struct kl_mark {
     uint64_t inode;
 };
 
-/* Makes the file when it is not there; read_only: goes without. `path` is the file's own. */
-KL_MUST_USE enum kl_rc kl_mark_open(struct kl_mark *mark, const char *path, bool read_only);
+/* Nothing mapped yet. */
+void kl_mark_init(struct kl_mark *mark);
+/*
+ * Maps the file, which is made if it may be; where it cannot be written it is done without. KL_NOT_FOUND
+ * (not there, and not to be made); KL_STORE: the store is open in this process, by another copy of this code.
+ */
+KL_MUST_USE enum kl_rc kl_mark_open(struct kl_mark *mark, const char *path, bool create);
 void kl_mark_close(struct kl_mark *mark);
 /* Maps the file anew when another lies at its path, so that all processes look at one word. */
 void kl_mark_follow(struct kl_mark *mark, const char *path);

@@ -64,6 +64,8 @@ struct kl_store_ops {
     KL_MUST_USE enum kl_rc (*check_uri)(const char *rest);
     KL_MUST_USE enum kl_rc (*open)(const char *rest, enum kl_store_mode mode, int64_t timeout, struct kl_backend **out);
     void (*close)(struct kl_backend *backend);
+    /* False in a child of the process that opened it. */
+    bool (*is_ours)(const struct kl_backend *backend);
     const char *(*path)(const struct kl_backend *backend);
     uint64_t (*mark)(const struct kl_backend *backend);
 
@@ -101,7 +103,7 @@ struct kl_store_ops {
     KL_MUST_USE enum kl_rc (*empty)(struct kl_backend *backend);
     /* The file itself, without keys; in a read transaction. */
     KL_MUST_USE enum kl_rc (*check)(struct kl_backend *backend, void (*say)(void *user, const char *words), void *user, uint64_t *hurt);
-    /* Outside a transaction. `path` does not exist yet. */
+    /* Outside a transaction. KL_CONFLICT when there is something at `path`. */
     KL_MUST_USE enum kl_rc (*copy)(struct kl_backend *backend, const char *path);
 };
 

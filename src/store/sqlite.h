@@ -9,6 +9,7 @@
 
 #include "base/rc.h"
 #include "store/mark.h"
+#include "store/process.h"
 #include "store/store.h"
 
 #define KL_SQLITE_APPLICATION 0x4B4C4144
@@ -46,8 +47,7 @@ struct kl_sqlite {
     sqlite3_stmt *statements[KL_SQLS];
     char path[KL_SQLITE_PATH_MAX];
     char epoch_path[KL_SQLITE_PATH_MAX + 8];
-    uint64_t device;
-    uint64_t inode;
+    struct kl_claim claim;  /* which file it is */
     int64_t schema_version; /* when the schema was last compared */
     bool read_only;
     bool writing; /* in a write transaction */

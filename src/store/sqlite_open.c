@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "store/file.h"
+#include "store/vfs.h"
 #include "store/wait.h"
 
 enum { HEADER_LEN = 100, VERSION_AT = 60, APPLICATION_AT = 68 };
@@ -88,8 +89,8 @@ static enum kl_rc check_file(struct kl_sqlite *sqlite, int fd, enum kl_store_mod
     struct stat status;
 
     if (fstat(fd, &status) != 0) return kl_fail(KL_STORE, "%s: %s", sqlite->path, strerror(errno));
-    sqlite->device = status.st_dev;
-    sqlite->inode = status.st_ino;
+    sqlite->claim.device = status.st_dev;
+    sqlite->claim.inode = status.st_ino;
     if (status.st_size == 0) KL_TRY(check_empty(sqlite->path, mode));
     return check_header(fd, sqlite->path);
 }
@@ -100,7 +101,6 @@ static enum kl_rc look_at_file(struct kl_sqlite *sqlite, enum kl_store_mode mode
     enum kl_rc rc;
     int fd = -1;
 
-    KL_TRY(kl_file_check_directory(sqlite->path));
     rc = kl_file_open(sqlite->path, flags, &fd);
     if (rc == KL_STORE_READ_ONLY) {
         sqlite->read_only = true;
@@ -115,12 +115,26 @@ static enum kl_rc look_at_file(struct kl_sqlite *sqlite, enum kl_store_mode mode
     return rc;
 }
 
+/* Before the file is so much as looked into: is it open in this process already? */
+static enum kl_rc claim_file(struct kl_sqlite *sqlite, enum kl_store_mode mode)
+{
+    enum kl_rc rc;
+
+    KL_TRY(kl_file_check_directory(sqlite->path));
+    KL_TRY(kl_process_begin(sqlite->path));
+    rc = kl_mark_open(&sqlite->mark, sqlite->epoch_path, false);
+    if (rc == KL_OK || rc == KL_NOT_FOUND) rc = look_at_file(sqlite, mode);
+    kl_process_end(rc == KL_OK ? &sqlite->claim : NULL);
+    if (rc != KL_OK) kl_mark_close(&sqlite->mark);
+    return rc;
+}
+
 enum kl_rc kl_sqlite_check_place(const struct kl_sqlite *sqlite)
 {
     struct stat status;
 
     if (stat(sqlite->path, &status) != 0) return kl_fail(KL_STORE, "%s is gone: %s", sqlite->path, strerror(errno));
-    if (status.st_dev != sqlite->device || status.st_ino != sqlite->inode) {
+    if (status.st_dev != sqlite->claim.device || status.st_ino != sqlite->claim.inode) {
         return kl_fail(KL_STORE, "%s was replaced by another file while it was open", sqlite->path);
     }
     return KL_OK;
@@ -128,13 +142,29 @@ enum kl_rc kl_sqlite_check_place(const struct kl_sqlite *sqlite)
 
 /* --- settings of the connection --- */
 
+/* What SQLite has opened is what was looked at. */
+static enum kl_rc check_opened(struct kl_sqlite *sqlite)
+{
+    sqlite3_file *base = NULL;
+    struct stat status;
+
+    KL_TRY(kl_sqlite_rc(sqlite, sqlite3_file_control(sqlite->db, "main", SQLITE_FCNTL_FILE_POINTER, &base), "open"));
+    if (base == NULL || fstat(((struct kl_vfs_file *)base)->fd, &status) != 0) return kl_fail(KL_STORE, "%s was not opened", sqlite->path);
+    if (status.st_dev == sqlite->claim.device && status.st_ino == sqlite->claim.inode) return KL_OK;
+    return kl_fail(KL_STORE, "%s was replaced by another file while it was opened", sqlite->path);
+}
+
 static enum kl_rc connect(struct kl_sqlite *sqlite)
 {
     int flags = (sqlite->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-    int code = sqlite3_open_v2(sqlite->path, &sqlite->db, flags, NULL);
+    const char *vfs = kl_vfs_name();
+    int code;
 
+    if (vfs == NULL) return kl_fail(KL_STORE, "this SQLite has no files of its own to build on");
+    code = sqlite3_open_v2(sqlite->path, &sqlite->db, flags, vfs);
     if (sqlite->db == NULL) return kl_fail(KL_MEMORY, "no memory to open %s", sqlite->path);
-    return kl_sqlite_rc(sqlite, code, "open");
+    KL_TRY(kl_sqlite_rc(sqlite, code, "open"));
+    return check_opened(sqlite);
 }
 
 static const struct {
@@ -330,15 +360,18 @@ enum kl_rc kl_sqlite_open(struct kl_sqlite *sqlite, enum kl_store_mode mode, int
     struct kl_wait wait = kl_wait_from(timeout);
     enum kl_rc rc;
 
-    KL_TRY(look_at_file(sqlite, mode));
+    kl_mark_init(&sqlite->mark);
+    KL_TRY(claim_file(sqlite, mode));
     do {
         rc = connect(sqlite);
         if (rc == KL_OK) rc = configure(sqlite);
         if (rc == KL_OK) rc = settle(sqlite, mode);
         if (rc != KL_OK) disconnect(sqlite);
     } while (rc == KL_STORE_BUSY && kl_wait_again(&wait));
-    if (rc != KL_OK) return rc;
-    rc = kl_mark_open(&sqlite->mark, sqlite->epoch_path, sqlite->read_only);
-    if (rc != KL_OK) disconnect(sqlite);
+    if (rc == KL_OK && sqlite->mark.fd < 0 && !sqlite->read_only) rc = kl_mark_open(&sqlite->mark, sqlite->epoch_path, true);
+    if (rc == KL_OK) return KL_OK;
+    disconnect(sqlite);
+    kl_mark_close(&sqlite->mark);
+    kl_process_release(&sqlite->claim);
     return rc;
 }

@@ -62,6 +62,10 @@ enum kl_rc kl_store_open(const char *uri, enum kl_store_mode mode, int64_t timeo
 void kl_store_close(struct kl_store *store)
 {
     if (store == NULL) return;
+    if (!store->ops->is_ours(store->backend)) {
+        kl_store_abandon(store);
+        return;
+    }
     store->ops->close(store->backend);
     kl_secret_clear(&store->key);
     pthread_mutex_destroy(&store->turn);
@@ -106,6 +110,7 @@ static enum kl_rc busy(struct kl_store *store)
 /* The lock is not held while another process is waited for, so that other threads may read meanwhile. */
 static enum kl_rc begin(struct kl_store *store, enum kl_begin kind, struct kl_wait *wait)
 {
+    if (!store->ops->is_ours(store->backend)) return kl_fail(KL_STORE, "%s was opened by the parent process", kl_store_path(store));
     for (;;) {
         enum kl_rc rc;
 
@@ -313,30 +318,35 @@ void kl_store_lock(struct kl_store *store)
 
 /* --- copies --- */
 
-static enum kl_rc set_aside(struct kl_store *store, char *path, size_t cap)
+static enum kl_rc set_aside(struct kl_store *store, const char *stamp, char *path, size_t cap)
 {
-    time_t now = (time_t)kl_clock->wall();
-    struct tm date;
-    char stamp[32];
-    int len;
+    enum kl_rc rc = KL_CONFLICT;
 
-    if (gmtime_r(&now, &date) == NULL || strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &date) == 0) {
-        return kl_fail(KL_STORE, "the system's clock stands at no date");
+    for (unsigned number = 1; rc == KL_CONFLICT && number < 100; number++) {
+        int len = number == 1 ? snprintf(path, cap, "%s.set-aside-%s", kl_store_path(store), stamp)
+                              : snprintf(path, cap, "%s.set-aside-%s-%u", kl_store_path(store), stamp, number);
+
+        if (len < 0 || (size_t)len >= cap) return kl_fail(KL_BUFFER, "no room for the path of the copy");
+        rc = store->ops->copy(store->backend, path);
     }
-    len = snprintf(path, cap, "%s.set-aside-%s", kl_store_path(store), stamp);
-    if (len < 0 || (size_t)len >= cap) return kl_fail(KL_BUFFER, "no room for the path of the copy");
-    return store->ops->copy(store->backend, path);
+    return rc;
 }
 
 enum kl_rc kl_store_set_aside(struct kl_store *store, char *path, size_t cap)
 {
     struct kl_wait wait = kl_wait_from(store->timeout);
+    time_t now = (time_t)kl_clock->wall();
+    struct tm date;
+    char stamp[32];
     enum kl_rc rc;
 
     KL_CHECK(!kl_store_is_mine(store), KL_ARG);
+    if (gmtime_r(&now, &date) == NULL || strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &date) == 0) {
+        return kl_fail(KL_STORE, "the system's clock stands at no date");
+    }
     do {
         if (!kl_wait_lock(&wait, &store->lock)) return busy(store);
-        rc = set_aside(store, path, cap);
+        rc = set_aside(store, stamp, path, cap);
         pthread_mutex_unlock(&store->lock);
     } while (rc == KL_STORE_BUSY && kl_wait_again(&wait));
     return rc;

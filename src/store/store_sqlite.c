@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "store/disk.h"
+#include "store/file.h"
 #include "store/ops.h"
 #include "store/sqlite.h"
+#include "store/vfs.h"
 
 #define ENTRY_COLUMNS(bucket) bucket ", id, generation, digest"
 #define ROW_COLUMNS                                                                                                             \
@@ -85,6 +90,11 @@ enum kl_rc kl_sqlite_rc(struct kl_sqlite *sqlite, int code, const char *doing)
 
     if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE) return KL_OK;
     if (code == SQLITE_IOERR_NOMEM) code = SQLITE_NOMEM;
+    if ((code & 0xff) == SQLITE_CANTOPEN) {
+        enum kl_rc refused = kl_vfs_refusal();
+
+        if (refused != KL_OK) return refused;
+    }
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (known[i].code == (code & 0xff)) return kl_fail(known[i].rc, "%s: could not %s: %s", sqlite->path, doing, known[i].words);
     }
@@ -230,7 +240,13 @@ static void sqlite_close(struct kl_backend *backend)
     for (size_t i = 0; i < KL_SQLS; i++) sqlite3_finalize(sqlite->statements[i]);
     if (sqlite3_close(sqlite->db) != SQLITE_OK) kl_log(KL_LOG_ERROR, "%s: not closed cleanly", sqlite->path);
     kl_mark_close(&sqlite->mark);
+    kl_process_release(&sqlite->claim);
     free(sqlite);
+}
+
+static bool is_ours(const struct kl_backend *backend)
+{
+    return kl_process_owns(&((const struct kl_sqlite *)backend)->claim);
 }
 
 static const char *path(const struct kl_backend *backend)
@@ -656,9 +672,8 @@ static enum kl_rc sqlite_check(struct kl_backend *backend, void (*say)(void *use
     return rc;
 }
 
-static enum kl_rc copy(struct kl_backend *backend, const char *to)
+static enum kl_rc copy_into(struct kl_sqlite *sqlite, const char *to)
 {
-    struct kl_sqlite *sqlite = of(backend);
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(sqlite->db, "VACUUM INTO ?1", -1, &statement, NULL);
     enum kl_rc rc;
@@ -670,11 +685,28 @@ static enum kl_rc copy(struct kl_backend *backend, const char *to)
     return rc;
 }
 
+static enum kl_rc copy(struct kl_backend *backend, const char *to)
+{
+    struct kl_sqlite *sqlite = of(backend);
+    enum kl_rc rc;
+    int fd = -1;
+
+    KL_TRY(kl_sqlite_check_place(sqlite));
+    KL_TRY(kl_file_open(to, KL_FILE_WRITE | KL_FILE_CREATE | KL_FILE_EXCLUSIVE, &fd));
+    rc = copy_into(sqlite, to);
+    /* SQLite itself does not sync what it copies. */
+    if (rc == KL_OK && kl_disk->sync(fd) != 0) rc = kl_fail(KL_STORE, "%s cannot be synced: %s", to, strerror(errno));
+    if (rc != KL_OK) kl_disk->unlink(to);
+    close(fd);
+    return rc;
+}
+
 const struct kl_store_ops kl_store_sqlite = {
     .scheme = "sqlite:",
     .check_uri = check_uri,
     .open = sqlite_open,
     .close = sqlite_close,
+    .is_ours = is_ours,
     .path = path,
     .mark = mark,
     .queue = queue,

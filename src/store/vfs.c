@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "store/vfs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/disk.h"
+#include "store/file.h"
+#include "store/sqlite.h"
+
+enum { SECTOR = 4096 };
+
+static sqlite3_vfs *system_vfs; /* SQLite's own, for its clock, its sleep and its random numbers */
+static _Thread_local enum kl_rc refused;
+static char name[32];
+
+static struct kl_vfs_file *of(sqlite3_file *base)
+{
+    return (struct kl_vfs_file *)base;
+}
+
+/* --- reading and writing --- */
+
+static int vfs_close(sqlite3_file *base)
+{
+    struct kl_vfs_file *file = of(base);
+
+    if (file->fd >= 0) close(file->fd);
+    file->fd = -1;
+    base->pMethods = NULL;
+    return SQLITE_OK;
+}
+
+static int vfs_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
+{
+    struct kl_vfs_file *file = of(base);
+    size_t done = 0;
+
+    while (file->fd >= 0 && done < (size_t)len) {
+        ssize_t got = kl_disk->read(file->fd, (char *)data + done, (size_t)len - done, (off_t)at + (off_t)done);
+
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return SQLITE_IOERR_READ;
+        if (got == 0) break;
+        done += (size_t)got;
+    }
+    if (done == (size_t)len) return SQLITE_OK;
+    memset((char *)data + done, 0, (size_t)len - done);
+    return SQLITE_IOERR_SHORT_READ;
+}
+
+static int no_room(int error, int otherwise)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG ? SQLITE_FULL : otherwise;
+}
+
+static int vfs_write(sqlite3_file *base, const void *data, int len, sqlite3_int64 at)
+{
+    struct kl_vfs_file *file = of(base);
+    size_t done = 0;
+
+    if (file->fd < 0) return SQLITE_READONLY;
+    while (done < (size_t)len) {
+        ssize_t put = kl_disk->write(file->fd, (const char *)data + done, (size_t)len - done, (off_t)at + (off_t)done);
+
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return no_room(errno, SQLITE_IOERR_WRITE);
+        if (put == 0) return SQLITE_FULL;
+        done += (size_t)put;
+    }
+    return SQLITE_OK;
+}
+
+static int vfs_truncate(sqlite3_file *base, sqlite3_int64 len)
+{
+    int code;
+
+    if (of(base)->fd < 0) return SQLITE_READONLY;
+    do {
+        code = kl_disk->truncate(of(base)->fd, (off_t)len);
+    } while (code != 0 && errno == EINTR);
+    return code == 0 ? SQLITE_OK : no_room(errno, SQLITE_IOERR_TRUNCATE);
+}
+
+static int vfs_sync(sqlite3_file *base, int flags)
+{
+    (void)flags;
+    if (of(base)->fd < 0) return SQLITE_OK;
+    return kl_disk->sync(of(base)->fd) == 0 ? SQLITE_OK : no_room(errno, SQLITE_IOERR_FSYNC);
+}
+
+static int vfs_size(sqlite3_file *base, sqlite3_int64 *len)
+{
+    struct stat status;
+
+    *len = 0;
+    if (of(base)->fd < 0) return SQLITE_OK;
+    if (kl_disk->stat(of(base)->fd, &status) != 0) return SQLITE_IOERR_FSTAT;
+    *len = status.st_size;
+    return SQLITE_OK;
+}
+
+static int has_moved(const struct kl_vfs_file *file)
+{
+    struct stat now;
+    struct stat open;
+
+    return stat(file->path, &now) != 0 || fstat(file->fd, &open) != 0 || now.st_ino != open.st_ino || now.st_dev != open.st_dev;
+}
+
+static int vfs_control(sqlite3_file *base, int operation, void *argument)
+{
+    if (operation == SQLITE_FCNTL_LOCKSTATE) {
+        *(int *)argument = of(base)->level;
+        return SQLITE_OK;
+    }
+    if (operation == SQLITE_FCNTL_HAS_MOVED) {
+        *(int *)argument = has_moved(of(base));
+        return SQLITE_OK;
+    }
+    return SQLITE_NOTFOUND;
+}
+
+static int vfs_sector(sqlite3_file *base)
+{
+    (void)base;
+    return SECTOR;
+}
+
+static int vfs_characteristics(sqlite3_file *base)
+{
+    (void)base;
+    /* What sqlite3 assumes of every disk: a write that power loss cuts short harms no byte beside it. */
+    return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
+}
+
+static const sqlite3_io_methods methods = {
+    .iVersion = 2,
+    .xClose = vfs_close,
+    .xRead = vfs_read,
+    .xWrite = vfs_write,
+    .xTruncate = vfs_truncate,
+    .xSync = vfs_sync,
+    .xFileSize = vfs_size,
+    .xLock = kl_vfs_lock,
+    .xUnlock = kl_vfs_unlock,
+    .xCheckReservedLock = kl_vfs_check_reserved,
+    .xFileControl = vfs_control,
+    .xSectorSize = vfs_sector,
+    .xDeviceCharacteristics = vfs_characteristics,
+    .xShmMap = kl_vfs_shm_map,
+    .xShmLock = kl_vfs_shm_lock,
+    .xShmBarrier = kl_vfs_shm_barrier,
+    .xShmUnmap = kl_vfs_shm_unmap,
+};
+
+/* --- files by name --- */
+
+static enum kl_rc open_file(struct kl_vfs_file *file, int flags)
+{
+    unsigned wanted = (flags & SQLITE_OPEN_READWRITE) != 0 ? (unsigned)KL_FILE_WRITE : 0U;
+    enum kl_rc rc;
+
+    if ((flags & SQLITE_OPEN_CREATE) != 0) wanted |= KL_FILE_CREATE;
+    rc = kl_file_open(file->path, wanted, &file->fd);
+    if (rc != KL_STORE_READ_ONLY) return rc;
+    file->read_only = true;
+    rc = kl_file_open(file->path, 0, &file->fd);
+    /* No log and none can be made: nothing is in it. */
+    if (rc == KL_NOT_FOUND && (flags & SQLITE_OPEN_WAL) != 0) return KL_OK;
+    return rc;
+}
+
+static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out_flags)
+{
+    struct kl_vfs_file *file = of(base);
+
+    (void)vfs;
+    memset(file, 0, sizeof *file);
+    /* Everything temporary is kept in memory. */
+    if (path == NULL || (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL)) == 0) return SQLITE_CANTOPEN;
+    file->path = path;
+    file->fd = -1;
+    file->read_only = (flags & SQLITE_OPEN_READONLY) != 0;
+    refused = open_file(file, flags);
+    if (refused == KL_STORE_FULL) return SQLITE_FULL;
+    if (refused != KL_OK) return SQLITE_CANTOPEN;
+    base->pMethods = &methods;
+    if (out_flags == NULL) return SQLITE_OK;
+    *out_flags = flags;
+    if (file->read_only) *out_flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
+    return SQLITE_OK;
+}
+
+static int vfs_delete(sqlite3_vfs *vfs, const char *path, int sync)
+{
+    (void)vfs;
+    if (kl_disk->unlink(path) != 0) return errno == ENOENT ? SQLITE_IOERR_DELETE_NOENT : SQLITE_IOERR_DELETE;
+    return sync != 0 && kl_file_sync_directory(path) != KL_OK ? SQLITE_IOERR_DIR_FSYNC : SQLITE_OK;
+}
+
+static int vfs_access(sqlite3_vfs *vfs, const char *path, int flags, int *result)
+{
+    struct stat status;
+
+    (void)vfs;
+    if (flags == SQLITE_ACCESS_EXISTS) {
+        *result = lstat(path, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > 0);
+    } else {
+        *result = access(path, W_OK | R_OK) == 0;
+    }
+    return SQLITE_OK;
+}
+
+static int vfs_full_path(sqlite3_vfs *vfs, const char *path, int cap, char *out)
+{
+    int len = snprintf(out, (size_t)cap, "%s", path);
+
+    (void)vfs;
+    return path[0] == '/' && len < cap ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
+/* --- what the system's own does --- */
+
+static int vfs_random(sqlite3_vfs *vfs, int len, char *out)
+{
+    (void)vfs;
+    return system_vfs->xRandomness(system_vfs, len, out);
+}
+
+static int vfs_sleep(sqlite3_vfs *vfs, int microseconds)
+{
+    (void)vfs;
+    return system_vfs->xSleep(system_vfs, microseconds);
+}
+
+static int vfs_time(sqlite3_vfs *vfs, double *now)
+{
+    (void)vfs;
+    return system_vfs->xCurrentTime(system_vfs, now);
+}
+
+static int vfs_error(sqlite3_vfs *vfs, int cap, char *out)
+{
+    (void)vfs;
+    if (cap > 0) out[0] = '\0';
+    return errno;
+}
+
+static sqlite3_vfs own = {
+    .iVersion = 1,
+    .szOsFile = sizeof(struct kl_vfs_file),
+    .mxPathname = KL_SQLITE_PATH_MAX + 32,
+    .zName = name,
+    .xOpen = vfs_open,
+    .xDelete = vfs_delete,
+    .xAccess = vfs_access,
+    .xFullPathname = vfs_full_path,
+    .xRandomness = vfs_random,
+    .xSleep = vfs_sleep,
+    .xCurrentTime = vfs_time,
+    .xGetLastError = vfs_error,
+};
+
+static void enrol(void)
+{
+    system_vfs = sqlite3_vfs_find("unix-none");
+    if (system_vfs == NULL) return;
+    /* Two copies of this code in a process share SQLite, and its list of names. */
+    snprintf(name, sizeof name, "keyladder-%p", (void *)&own);
+    if (sqlite3_vfs_register(&own, 0) != SQLITE_OK) system_vfs = NULL;
+}
+
+const char *kl_vfs_name(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, enrol);
+    return system_vfs == NULL ? NULL : name;
+}
+
+enum kl_rc kl_vfs_refusal(void)
+{
+    enum kl_rc rc = refused;
+
+    refused = KL_OK;
+    return rc;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Our own way for SQLite to its files. The one that SQLite brings keeps, for the
+ * whole process, which locks it holds; a forked child inherits that belief but
+ * not the locks, and would write where it must not. Here all such state belongs
+ * to the one connection that a process has with a store, so a child that leaves
+ * its parent's connection alone begins with nothing.
+ *
+ * On disk and between processes it is SQLite's own protocol to the byte: the
+ * sqlite3 program and we exclude each other. Files are opened by kl_file_open,
+ * so SQLite never touches one that others could have put there.
+ */
+#ifndef KL_STORE_VFS_H
+#define KL_STORE_VFS_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/rc.h"
+
+/* Registers it if need be; its name, for sqlite3_open_v2. NULL when SQLite was built without its own unix files. */
+const char *kl_vfs_name(void);
+/* Why the last file was not opened in this thread, KL_OK if it was; kl_fail_words() has the words. Asking forgets. */
+KL_MUST_USE enum kl_rc kl_vfs_refusal(void);
+
+/* The index of the write-ahead log, shared by all processes. */
+struct kl_vfs_shm {
+    bool open;
+    bool read_only;
+    bool attached; /* our lock says that we use it */
+    int fd;
+    unsigned shared; /* locks that we hold, a bit each */
+    unsigned exclusive;
+    char **regions;
+    int count;
+};
+
+struct kl_vfs_file {
+    sqlite3_file base;
+    const char *path; /* SQLite's, as long as the file is open */
+    int fd;           /* -1: a log that is not there and cannot be made; it reads as empty */
+    int level;        /* SQLITE_LOCK_… */
+    bool read_only;
+    struct kl_vfs_shm shm;
+};
+
+/* Of vfs_lock.c and vfs_shm.c, for the table of methods in vfs.c. */
+int kl_vfs_lock(sqlite3_file *base, int level);
+int kl_vfs_unlock(sqlite3_file *base, int level);
+int kl_vfs_check_reserved(sqlite3_file *base, int *held);
+int kl_vfs_shm_map(sqlite3_file *base, int region, int size, int extend, void volatile **out);
+int kl_vfs_shm_lock(sqlite3_file *base, int first, int count, int flags);
+void kl_vfs_shm_barrier(sqlite3_file *base);
+int kl_vfs_shm_unmap(sqlite3_file *base, int remove);
+
+/* One lock on a range of bytes, tried once. type: F_RDLCK, F_WRLCK, F_UNLCK. */
+bool kl_vfs_lock_bytes(int fd, short type, off_t first, off_t count);
+/* SQLITE_BUSY if somebody else holds it, else an error. */
+int kl_vfs_lock_result(int error);
+
+#endif
