@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Bytes that an operation collects: associated data, ciphertext that is held back. Not for secrets. */
+#ifndef KL_TOKEN_BULK_H
+#define KL_TOKEN_BULK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/rc.h"
+
+struct kl_bulk {
+    uint8_t *data;
+    size_t len;
+    size_t cap;
+};
+
+/* KL_MEMORY. */
+KL_MUST_USE enum kl_rc kl_bulk_set(struct kl_bulk *bulk, struct kl_view bytes);
+KL_MUST_USE enum kl_rc kl_bulk_add(struct kl_bulk *bulk, struct kl_view bytes);
+struct kl_view kl_bulk_view(const struct kl_bulk *bulk);
+/* Empties it; the memory stays for the next use if it is no more than `keep` bytes. */
+void kl_bulk_empty(struct kl_bulk *bulk, size_t keep);
+
+#endif

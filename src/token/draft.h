@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The object that a template describes, in the making. */
+#ifndef KL_TOKEN_DRAFT_H
+#define KL_TOKEN_DRAFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/rc.h"
+#include "keyladder/pkcs11.h"
+#include "ladder/record.h"
+#include "token/asked.h"
+#include "token/attr.h"
+
+/* Who applies a template, and in which of its places. */
+struct kl_applying {
+    unsigned how;  /* one of KL_ON_…, KL_MODIFY */
+    bool is_so;
+};
+
+/* An object in the making or being changed: a record with borrowed views, and what does not fit into one. */
+struct kl_draft {
+    struct kl_record record;
+    struct kl_extra extras[KL_EXTRAS_MAX]; /* record.extras points here */
+    bool is_token;
+    struct kl_applying applying;           /* the template being applied */
+    bool has_key_type;
+    uint32_t named;                        /* flags that the template named */
+    bool has_value;
+    struct kl_view value;                  /* CKA_VALUE, the caller's memory */
+    bool has_value_len;
+    CK_ULONG value_len;
+    uint8_t list[KL_MECHANISMS_MAX * 8];   /* CKA_ALLOWED_MECHANISMS as it is stored */
+};
+
+/* A new object of a class, with the defaults of DESIGN section 7: nothing that a template leaves out makes it weaker. */
+void kl_draft_begin(struct kl_draft *draft, CK_OBJECT_CLASS class);
+/* The draft of a change to `record`, which it borrows from. */
+void kl_draft_from(struct kl_draft *draft, const struct kl_record *record, bool is_token);
+/*
+ * Applies each attribute by its row. KL_ATTR_TYPE, KL_ATTR_VALUE, KL_ATTR_READ_ONLY, KL_PROHIBITED, KL_TEMPLATE;
+ * the draft is of no use after a failure.
+ */
+KL_MUST_USE enum kl_rc kl_draft_apply(struct kl_draft *draft, const struct kl_asked *asked, struct kl_applying applying);
+/* Sets or replaces an extra attribute, ascending by type. KL_TEMPLATE when there is no room. */
+KL_MUST_USE enum kl_rc kl_draft_extra(struct kl_draft *draft, uint64_t type, struct kl_view value);
+void kl_draft_drop_extra(struct kl_draft *draft, uint64_t type);
+
+#endif

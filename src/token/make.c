@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "token/make.h"
+
+#include <string.h>
+
+#include "crypto/random.h"
+#include "token/asked.h"
+#include "token/hold.h"
+#include "token/mech.h"
+#include "token/object.h"
+#include "token/policy.h"
+#include "token/shelf.h"
+
+/* --- what all ways have in common --- */
+
+static struct kl_token *token_of(const struct kl_session *session)
+{
+    return session->token;
+}
+
+/* Who may make what: v3.1 5.7, and DESIGN 4.6 for keys. */
+static enum kl_rc may_make(const struct kl_session *session, const struct kl_draft *draft)
+{
+    enum kl_role role = kl_ladder_role(token_of(session)->ladder);
+    bool is_private = kl_record_has(&draft->record, KL_FLAG_PRIVATE);
+
+    KL_CHECK(!draft->is_token || session->is_rw, KL_SESSION_READ_ONLY);
+    KL_CHECK(role == KL_ROLE_USER || (!is_private && draft->record.class != CKO_SECRET_KEY), KL_NOT_LOGGED_IN);
+    KL_CHECK(role != KL_ROLE_NONE || !draft->is_token, KL_NOT_LOGGED_IN);
+    return KL_OK;
+}
+
+static bool is_ladder_key(const void *user, const struct kl_subject *subject)
+{
+    (void)user;
+    return kl_level_is_ladder(subject->record->level) && subject->is_token;
+}
+
+enum kl_rc kl_make_check_label(struct kl_session *session, const struct kl_draft *draft)
+{
+    static const struct kl_filter ladder_keys = { .wants = is_ladder_key, .sees_private = true };
+    struct kl_view label = draft->record.label;
+    struct kl_handles found = { 0 };
+    size_t count;
+    enum kl_rc rc;
+
+    if (label.len == 0 || label.len > KL_LADDER_LABEL_MAX || draft->record.class != CKO_SECRET_KEY) return KL_OK;
+    rc = kl_shelf_look(token_of(session)->shelf, KL_BY_LABEL, label, &ladder_keys, &found);
+    count = found.count;
+    kl_handles_clear(&found);
+    KL_TRY(rc);
+    if (count > 0) return kl_fail(KL_LABEL_TAKEN, "a key of the ladder has this label");
+    return KL_OK;
+}
+
+/* Usages that nothing was said about. */
+static void add_default_usage(struct kl_draft *draft, enum kl_level level)
+{
+    if (!(draft->named & KL_USAGE_FLAGS)) draft->record.flags |= kl_policy_default_usage(level, draft->record.key_type);
+}
+
+static enum kl_rc add_token(struct kl_session *session, const struct kl_draft *draft, const struct kl_secret *value, CK_OBJECT_HANDLE *out)
+{
+    struct kl_token *token = token_of(session);
+    struct kl_place place = { NULL, NULL, 0 };
+    KL_AUTO(kl_record) record = { 0 };
+    struct kl_arrival arrival = { .record = &record };
+    enum kl_rc rc = kl_place_new(&draft->record, value->len + KL_PLACE_SPARE, &place);
+
+    if (rc == KL_OK) rc = kl_ladder_add(token->ladder, &draft->record, value, &record, &arrival.commit);
+    if (rc == KL_OK) rc = kl_shelf_add(token->shelf, &place, &arrival, out);
+    kl_place_clear(&place);
+    return rc;
+}
+
+/* `key` may be NULL: a data object. */
+static enum kl_rc add_session(struct kl_session *session, struct kl_draft *draft, struct kl_key *key, CK_OBJECT_HANDLE *out)
+{
+    struct kl_arrival arrival = { .record = &draft->record, .key = key, .owner = atomic_load(&session->handle) };
+    struct kl_place place = { NULL, NULL, 0 };
+    enum kl_rc rc;
+
+    KL_TRY(kl_random_uuid(draft->record.id));
+    draft->record.generation = 1;
+    rc = kl_place_new(&draft->record, 0, &place);
+    if (rc == KL_OK) rc = kl_shelf_add(token_of(session)->shelf, &place, &arrival, out);
+    kl_place_clear(&place);
+    return rc;
+}
+
+enum kl_rc kl_make_value_key(struct kl_view value, struct kl_key **key)
+{
+    KL_AUTO(kl_secret) secret = { 0 };
+
+    if (value.len == 0) return KL_OK;
+    KL_TRY(kl_secret_from(&secret, value));
+    return kl_key_new(&secret, CKK_GENERIC_SECRET, false, key);
+}
+
+/* A key outside the ladder; takes `value`. */
+static enum kl_rc add_free_key(struct kl_session *session, struct kl_draft *draft, struct kl_secret *value, CK_OBJECT_HANDLE *out)
+{
+    struct kl_key *key = NULL;
+    enum kl_rc rc;
+
+    KL_TRY(kl_policy_new_free(draft->record.flags));
+    draft->record.value_len = (uint32_t)value->len;
+    if (draft->is_token) return add_token(session, draft, value, out);
+    KL_TRY(kl_make_check_label(session, draft));
+    KL_TRY(kl_key_new(value, draft->record.key_type, kl_record_has(&draft->record, KL_FLAG_GENERATED), &key));
+    rc = add_session(session, draft, key, out);
+    kl_key_put(key);
+    return rc;
+}
+
+static enum kl_rc add_data(struct kl_session *session, struct kl_draft *draft, struct kl_view bytes, CK_OBJECT_HANDLE *out)
+{
+    bool is_private = kl_record_has(&draft->record, KL_FLAG_PRIVATE);
+    KL_AUTO(kl_secret) value = { 0 };
+    struct kl_key *key = NULL;
+    enum kl_rc rc;
+
+    KL_CHECK(bytes.len <= KL_DATA_MAX, KL_ATTR_VALUE);
+    draft->record.value_len = (uint32_t)bytes.len;
+    if (!is_private) KL_TRY(kl_draft_extra(draft, CKA_VALUE, bytes));
+    if (draft->is_token) {
+        if (is_private) KL_TRY(kl_secret_from(&value, bytes));
+        return add_token(session, draft, &value, out);
+    }
+    if (is_private) KL_TRY(kl_make_value_key(bytes, &key));
+    rc = add_session(session, draft, key, out);
+    kl_key_put(key);
+    return rc;
+}
+
+/* --- C_CreateObject --- */
+
+static enum kl_rc check_value(const struct kl_draft *draft)
+{
+    if (!draft->has_key_type || !draft->has_value) return kl_fail(KL_TEMPLATE_INCOMPLETE, "a key needs CKA_KEY_TYPE and CKA_VALUE");
+    KL_CHECK(kl_key_type_is_known(draft->record.key_type), KL_ATTR_VALUE);
+    KL_CHECK(kl_key_type_takes(draft->record.key_type, draft->value.len), KL_ATTR_VALUE);
+    KL_CHECK(!draft->has_value_len || draft->value_len == draft->value.len, KL_TEMPLATE);
+    return KL_OK;
+}
+
+static enum kl_rc create_key(struct kl_session *session, struct kl_draft *draft, CK_OBJECT_HANDLE *out)
+{
+    KL_AUTO(kl_secret) value = { 0 };
+
+    KL_TRY(check_value(draft));
+    add_default_usage(draft, KL_LEVEL_FREE);
+    draft->record.flags = kl_policy_history_imported(draft->record.flags);
+    KL_TRY(kl_secret_from(&value, draft->value));
+    return add_free_key(session, draft, &value, out);
+}
+
+enum kl_rc kl_object_create(struct kl_session *session, const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out)
+{
+    struct kl_applying applying = { KL_ON_CREATE, kl_session_is_so(session) };
+    CK_ULONG class = CK_UNAVAILABLE_INFORMATION;
+    struct kl_asked asked;
+    struct kl_draft draft;
+
+    KL_TRY(kl_asked_read(template, count, &asked));
+    KL_CHECK(kl_asked_find(&asked, CKA_CLASS), KL_TEMPLATE_INCOMPLETE);
+    KL_TRY(kl_asked_number(&asked, CKA_CLASS, class, &class));
+    KL_CHECK(kl_attr_table_of(class), KL_ATTR_VALUE);
+    kl_draft_begin(&draft, class);
+    KL_TRY(kl_draft_apply(&draft, &asked, applying));
+    KL_TRY(may_make(session, &draft));
+    return class == CKO_DATA ? add_data(session, &draft, draft.value, out) : create_key(session, &draft, out);
+}
+
+/* --- C_GenerateKey --- */
+
+static enum kl_rc wanted_len(const struct kl_draft *draft, size_t *out)
+{
+    size_t fixed = kl_key_type_fixed_len(draft->record.key_type);
+
+    KL_CHECK(fixed || draft->has_value_len, KL_TEMPLATE_INCOMPLETE);
+    *out = draft->has_value_len ? draft->value_len : fixed;
+    KL_CHECK(kl_key_type_takes(draft->record.key_type, *out), KL_ATTR_VALUE);
+    return KL_OK;
+}
+
+enum kl_rc kl_object_generate(struct kl_session *session, const CK_MECHANISM *mechanism, const CK_ATTRIBUTE *template, CK_ULONG count,
+                              CK_OBJECT_HANDLE *out)
+{
+    const struct kl_mech *mech = kl_mech_find(mechanism->mechanism);
+    struct kl_applying applying = { KL_ON_GENERATE, false };
+    KL_AUTO(kl_secret) value = { 0 };
+    struct kl_asked asked;
+    struct kl_draft draft;
+    size_t len = 0;
+
+    KL_CHECK(mech && mech->generates, KL_MECHANISM);
+    KL_CHECK(mechanism->ulParameterLen == 0, KL_PARAMETER);
+    KL_TRY(kl_asked_read(template, count, &asked));
+    kl_draft_begin(&draft, CKO_SECRET_KEY);
+    draft.record.key_type = mech->makes;
+    KL_TRY(kl_draft_apply(&draft, &asked, applying));
+    KL_CHECK(draft.record.key_type == mech->makes, KL_TEMPLATE);
+    KL_TRY(may_make(session, &draft));
+    KL_TRY(wanted_len(&draft, &len));
+    add_default_usage(&draft, KL_LEVEL_FREE);
+    draft.record.mechanism = mech->type;
+    draft.record.flags = kl_policy_history_generated(draft.record.flags);
+    KL_TRY(kl_policy_new_free(draft.record.flags));
+    KL_TRY(kl_random_secret(&value, len));
+    return add_free_key(session, &draft, &value, out);
+}
+
+/* --- C_DeriveKey --- */
+
+static enum kl_rc derive_free(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *base, struct kl_view parameter,
+                              struct kl_draft *draft, CK_OBJECT_HANDLE *out)
+{
+    struct kl_derivation derivation = { session, parameter, base, NULL, draft };
+    KL_AUTO(kl_secret) value = { 0 };
+    enum kl_rc rc;
+
+    KL_CHECK(mech->derive, KL_KEY_FUNCTION);
+    if (!draft->has_key_type) draft->record.key_type = CKK_GENERIC_SECRET;
+    KL_CHECK(kl_key_type_is_known(draft->record.key_type), KL_ATTR_VALUE);
+    add_default_usage(draft, KL_LEVEL_FREE);
+    KL_TRY(kl_policy_inherit(base->record.flags, draft->named, &draft->record.flags));
+    KL_TRY(kl_policy_new_free(draft->record.flags));
+    KL_TRY(kl_hold_key(base, &derivation.base_key));
+    rc = mech->derive(&derivation, &value);
+    kl_key_put(derivation.base_key);
+    KL_TRY(rc);
+    return add_free_key(session, draft, &value, out);
+}
+
+/* What a child of the ladder is, whatever its template leaves out or says otherwise. */
+static uint32_t ladder_flags(const struct kl_draft *draft)
+{
+    uint32_t never = KL_FLAG_EXTRACTABLE | KL_FLAG_COPYABLE | KL_FLAG_LOCAL | KL_FLAG_TRUSTED | (draft->is_token ? KL_FLAG_DESTROYABLE : 0);
+    uint32_t always = KL_FLAG_PRIVATE | KL_FLAG_SENSITIVE | KL_FLAG_ALWAYS_SENSITIVE | KL_FLAG_NEVER_EXTRACTABLE;
+
+    return (draft->record.flags & ~never) | always;
+}
+
+static void fill_request(const struct kl_draft *draft, struct kl_request *request)
+{
+    const struct kl_record *record = &draft->record;
+
+    request->key_type = record->key_type;
+    request->length = draft->has_value_len ? (uint32_t)draft->value_len : KL_LADDER_KEY_LEN;
+    request->flags = record->flags;
+    request->is_token = draft->is_token;
+    request->label = record->label;
+    request->key_id = record->key_id;
+    memcpy(request->start_date, record->start_date, sizeof request->start_date);
+    memcpy(request->end_date, record->end_date, sizeof request->end_date);
+    request->extras = record->extras;
+    request->extra_count = record->extra_count;
+}
+
+static enum kl_rc add_ladder_token(struct kl_session *session, struct kl_hold *base, const struct kl_request *request,
+                                   const struct kl_draft *draft, CK_OBJECT_HANDLE *out)
+{
+    struct kl_token *token = token_of(session);
+    struct kl_place place = { NULL, NULL, 0 };
+    KL_AUTO(kl_record) record = { 0 };
+    struct kl_arrival arrival = { .record = &record };
+    enum kl_rc rc = kl_place_new(&draft->record, request->length + request->salt.len + request->info.len + KL_PLACE_SPARE, &place);
+
+    if (rc == KL_OK) rc = kl_ladder_derive(token->ladder, &base->record, request, &record, &arrival.key, &arrival.commit);
+    if (rc == KL_OK) rc = kl_shelf_add(token->shelf, &place, &arrival, out);
+    kl_place_clear(&place);
+    kl_key_put(arrival.key);
+    return rc;
+}
+
+static enum kl_rc add_ladder_session(struct kl_session *session, struct kl_hold *base, const struct kl_request *request,
+                                     struct kl_draft *draft, CK_OBJECT_HANDLE *out)
+{
+    struct kl_key *parent = NULL;
+    struct kl_key *key = NULL;
+    enum kl_rc rc;
+
+    KL_TRY(kl_make_check_label(session, draft));
+    KL_TRY(kl_hold_key(base, &parent));
+    rc = kl_key_derive(parent, request, &key);
+    kl_key_put(parent);
+    KL_TRY(rc);
+    draft->record.level = KL_LEVEL_REK;
+    draft->record.value_len = request->length;
+    draft->record.version = base->record.version;
+    memcpy(draft->record.parent, base->record.id, sizeof draft->record.parent);
+    /* What it was derived with: an envelope of another version of the parent is opened by deriving again. */
+    rc = kl_draft_extra(draft, KL_EXTRA_SALT, request->salt);
+    if (rc == KL_OK) rc = kl_draft_extra(draft, KL_EXTRA_INFO, request->info);
+    if (rc == KL_OK) rc = add_session(session, draft, key, out);
+    kl_key_put(key);
+    return rc;
+}
+
+/* DESIGN 4.4: what comes from a version that is past its time undoes, and protects nothing new. */
+static enum kl_rc fit_to_state(const struct kl_hold *base, struct kl_draft *draft)
+{
+    uint32_t protecting = KL_FLAG_ENCRYPT | KL_FLAG_SIGN | KL_FLAG_WRAP;
+
+    if (kl_state_can_encrypt(base->record.state)) return KL_OK;
+    KL_CHECK(!(draft->record.flags & draft->named & protecting) && !draft->is_token, KL_TEMPLATE);
+    draft->record.flags &= ~protecting;
+    return KL_OK;
+}
+
+static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *base, struct kl_view parameter,
+                                struct kl_draft *draft, CK_OBJECT_HANDLE *out)
+{
+    enum kl_level level = draft->is_token ? kl_level_below(base->record.level) : KL_LEVEL_REK;
+    struct kl_request request = { 0 };
+
+    KL_CHECK(mech->derive_ladder, KL_KEY_FUNCTION);
+    KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);
+    if (draft->is_token && !kl_level_is_stored(level)) {
+        return kl_fail(KL_TEMPLATE, "below a field key there are record keys only, which are session objects");
+    }
+    if (!draft->has_key_type) draft->record.key_type = CKK_AES;
+    KL_CHECK(draft->record.key_type != CKK_HKDF && kl_key_type_is_known(draft->record.key_type), KL_TEMPLATE);
+    KL_CHECK(!draft->has_value_len || kl_key_type_takes(draft->record.key_type, draft->value_len), KL_ATTR_VALUE);
+    add_default_usage(draft, level);
+    KL_TRY(kl_policy_new_ladder(level, draft->is_token, draft->record.flags, draft->named));
+    draft->record.flags = ladder_flags(draft);
+    KL_TRY(fit_to_state(base, draft));
+    KL_TRY(mech->derive_ladder(parameter, &request));
+    fill_request(draft, &request);
+    return draft->is_token ? add_ladder_token(session, base, &request, draft, out) : add_ladder_session(session, base, &request, draft, out);
+}
+
+enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base, const CK_ATTRIBUTE *template,
+                            CK_ULONG count, CK_OBJECT_HANDLE *out)
+{
+    const struct kl_mech *mech = kl_mech_find(mechanism->mechanism);
+    struct kl_view parameter = kl_view_of(mechanism->pParameter, mechanism->ulParameterLen);
+    struct kl_applying applying = { KL_ON_DERIVE, false };
+    KL_AUTO(kl_hold) hold = { 0 };
+    struct kl_asked asked;
+    struct kl_draft draft;
+
+    KL_CHECK(mech && (mech->derive || mech->derive_ladder), KL_MECHANISM);
+    KL_TRY(kl_hold_take(session, base, &hold));
+    KL_TRY(kl_mech_may_use(session, mech, &hold, KL_FLAG_DERIVE));
+    KL_TRY(kl_asked_read(template, count, &asked));
+    kl_draft_begin(&draft, CKO_SECRET_KEY);
+    KL_TRY(kl_draft_apply(&draft, &asked, applying));
+    KL_TRY(may_make(session, &draft));
+    if (kl_level_is_ladder(hold.record.level)) return derive_ladder(session, mech, &hold, parameter, &draft, out);
+    return derive_free(session, mech, &hold, parameter, &draft, out);
+}
+
+/* --- C_CopyObject --- */
+
+static enum kl_rc copy_key(struct kl_session *session, struct kl_hold *hold, struct kl_draft *draft, CK_OBJECT_HANDLE *out)
+{
+    KL_AUTO(kl_secret) value = { 0 };
+    struct kl_key *key = NULL;
+    enum kl_rc rc;
+
+    KL_TRY(kl_hold_key(hold, &key));
+    rc = kl_secret_from(&value, kl_key_bytes(key));
+    kl_key_put(key);
+    KL_TRY(rc);
+    return add_free_key(session, draft, &value, out);
+}
+
+static enum kl_rc copy_data(struct kl_session *session, struct kl_hold *hold, struct kl_draft *draft, CK_OBJECT_HANDLE *out)
+{
+    KL_AUTO(kl_secret) value = { 0 };
+
+    KL_TRY(kl_hold_data(hold, &value));
+    /* A public object's value lies among its extras; a private copy has it elsewhere. */
+    if (kl_record_has(&draft->record, KL_FLAG_PRIVATE)) kl_draft_drop_extra(draft, CKA_VALUE);
+    return add_data(session, draft, kl_secret_view(&value), out);
+}
+
+enum kl_rc kl_object_copy(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out)
+{
+    struct kl_applying applying = { KL_ON_COPY, kl_session_is_so(session) };
+    KL_AUTO(kl_hold) hold = { 0 };
+    struct kl_asked asked;
+    struct kl_draft draft;
+
+    KL_TRY(kl_hold_take(session, handle, &hold));
+    KL_TRY(kl_asked_read(template, count, &asked));
+    KL_CHECK(!kl_level_is_ladder(hold.record.level) && kl_record_has(&hold.record, KL_FLAG_COPYABLE), KL_PROHIBITED);
+    kl_draft_from(&draft, &hold.record, hold.is_token);
+    draft.record.sealed = kl_view_of(NULL, 0);
+    KL_TRY(kl_draft_apply(&draft, &asked, applying));
+    KL_TRY(may_make(session, &draft));
+    return hold.record.class == CKO_DATA ? copy_data(session, &hold, &draft, out) : copy_key(session, &hold, &draft, out);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* CKM_HKDF_DERIVE: RFC 5869 to the bit on free keys; on ladder keys the ladder's own derivation (DESIGN 4.3). */
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "token/mech.h"
+#include "token/policy.h"
+
+#define SALT_MAX 65536
+#define INFO_MAX 65536
+#define LADDER_SALT_MAX 255
+
+static enum kl_rc read_parameter(struct kl_view parameter, CK_HKDF_PARAMS *out)
+{
+    KL_CHECK(parameter.data && parameter.len == sizeof *out, KL_PARAMETER);
+    memcpy(out, parameter.data, sizeof *out);
+    KL_CHECK(out->bExtract == CK_TRUE || out->bExtract == CK_FALSE, KL_PARAMETER);
+    KL_CHECK(out->bExpand == CK_TRUE || out->bExpand == CK_FALSE, KL_PARAMETER);
+    KL_CHECK(out->bExtract || out->bExpand, KL_PARAMETER);
+    KL_CHECK(out->pInfo || out->ulInfoLen == 0, KL_PARAMETER);
+    return KL_OK;
+}
+
+static enum kl_rc derive_ladder(struct kl_view parameter, struct kl_request *request)
+{
+    CK_HKDF_PARAMS hkdf;
+
+    KL_TRY(read_parameter(parameter, &hkdf));
+    KL_CHECK(hkdf.bExtract && hkdf.bExpand && hkdf.prfHashMechanism == CKM_SHA256, KL_PARAMETER);
+    KL_CHECK(hkdf.ulSaltType == CKF_HKDF_SALT_NULL || hkdf.ulSaltType == CKF_HKDF_SALT_DATA, KL_PARAMETER);
+    KL_CHECK(hkdf.ulInfoLen >= 1 && hkdf.ulInfoLen <= KL_LADDER_INFO_MAX, KL_PARAMETER);
+    request->info = kl_view_of(hkdf.pInfo, hkdf.ulInfoLen);
+    request->has_salt = hkdf.ulSaltType == CKF_HKDF_SALT_DATA;
+    if (!request->has_salt) return KL_OK;
+    KL_CHECK(hkdf.ulSaltLen <= LADDER_SALT_MAX && (hkdf.pSalt || hkdf.ulSaltLen == 0), KL_PARAMETER);
+    request->salt = kl_view_of(hkdf.pSalt, hkdf.ulSaltLen);
+    return KL_OK;
+}
+
+static enum kl_rc hash_of(CK_MECHANISM_TYPE type, enum kl_hash *out)
+{
+    static const struct {
+        CK_MECHANISM_TYPE type;
+        enum kl_hash hash;
+    } hashes[] = { { CKM_SHA256, KL_SHA256 }, { CKM_SHA384, KL_SHA384 }, { CKM_SHA512, KL_SHA512 } };
+
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
+        *out = hashes[i].hash;
+        if (hashes[i].type == type) return KL_OK;
+    }
+    return KL_PARAMETER;
+}
+
+/* A key as salt: any secret key of the token that may derive, and whose bytes are its own. */
+static enum kl_rc salt_by_key(const struct kl_derivation *derivation, CK_OBJECT_HANDLE handle, struct kl_secret *salt)
+{
+    KL_AUTO(kl_hold) hold = { 0 };
+    struct kl_key *key = NULL;
+    enum kl_rc rc;
+
+    KL_TRY(kl_hold_take(derivation->session, handle, &hold));
+    KL_CHECK(!kl_level_is_ladder(hold.record.level), KL_KEY_FUNCTION);
+    KL_TRY(kl_mech_may_use(derivation->session, &kl_mech_hkdf_derive, &hold, KL_FLAG_DERIVE));
+    /* The child must not be weaker than either of the keys that it comes from. */
+    KL_TRY(kl_policy_inherit(hold.record.flags, derivation->draft->named, &derivation->draft->record.flags));
+    KL_TRY(kl_hold_key(&hold, &key));
+    rc = kl_secret_from(salt, kl_key_bytes(key));
+    kl_key_put(key);
+    return rc;
+}
+
+static enum kl_rc read_salt(const struct kl_derivation *derivation, const CK_HKDF_PARAMS *hkdf, struct kl_secret *room, struct kl_view *salt)
+{
+    *salt = kl_view_of(NULL, 0);
+    if (!hkdf->bExtract || hkdf->ulSaltType == CKF_HKDF_SALT_NULL) return KL_OK;
+    if (hkdf->ulSaltType == CKF_HKDF_SALT_KEY) {
+        KL_TRY(salt_by_key(derivation, hkdf->hSaltKey, room));
+        *salt = kl_secret_view(room);
+        return KL_OK;
+    }
+    KL_CHECK(hkdf->ulSaltType == CKF_HKDF_SALT_DATA, KL_PARAMETER);
+    KL_CHECK(hkdf->ulSaltLen <= SALT_MAX && (hkdf->pSalt || hkdf->ulSaltLen == 0), KL_PARAMETER);
+    *salt = kl_view_of(hkdf->pSalt, hkdf->ulSaltLen);
+    return KL_OK;
+}
+
+static enum kl_rc check_salt_type(const CK_HKDF_PARAMS *hkdf)
+{
+    KL_CHECK(!hkdf->bExtract || hkdf->ulSaltType == CKF_HKDF_SALT_NULL || hkdf->ulSaltType == CKF_HKDF_SALT_DATA ||
+                 hkdf->ulSaltType == CKF_HKDF_SALT_KEY,
+             KL_PARAMETER);
+    return KL_OK;
+}
+
+/* A pseudo-random key by itself has the length of the hash; everything else has to be told. */
+static enum kl_rc child_len(const struct kl_derivation *derivation, const CK_HKDF_PARAMS *hkdf, enum kl_hash hash, size_t *out)
+{
+    const struct kl_draft *draft = derivation->draft;
+    size_t fixed = kl_key_type_fixed_len(draft->record.key_type);
+    size_t most = hkdf->bExpand ? 255 * kl_hash_len(hash) : kl_hash_len(hash);
+
+    *out = fixed ? fixed : hkdf->bExpand ? 0 : kl_hash_len(hash);
+    if (draft->has_value_len) *out = draft->value_len;
+    KL_CHECK(*out != 0 || draft->has_value_len, KL_TEMPLATE_INCOMPLETE);
+    KL_CHECK(!fixed || *out == fixed, KL_TEMPLATE);
+    KL_CHECK(*out <= most && kl_key_type_takes(draft->record.key_type, *out), KL_ATTR_VALUE);
+    return KL_OK;
+}
+
+static enum kl_rc run(const CK_HKDF_PARAMS *hkdf, enum kl_hash hash, struct kl_view salt, struct kl_view base, struct kl_secret *out)
+{
+    struct kl_view info = kl_view_of(hkdf->pInfo, hkdf->ulInfoLen);
+    KL_AUTO(kl_secret) prk = { 0 };
+
+    if (!hkdf->bExtract) return kl_hkdf_expand(hash, base, &info, 1, out->data, out->len);
+    KL_TRY(kl_secret_new(&prk, kl_hash_len(hash)));
+    KL_TRY(kl_hkdf_extract(hash, salt, base, prk.data));
+    if (hkdf->bExpand) return kl_hkdf_expand(hash, kl_secret_view(&prk), &info, 1, out->data, out->len);
+    memcpy(out->data, prk.data, out->len);
+    return KL_OK;
+}
+
+static enum kl_rc derive(const struct kl_derivation *derivation, struct kl_secret *out)
+{
+    CK_KEY_TYPE base_type = derivation->base->record.key_type;
+    KL_AUTO(kl_secret) room = { 0 };
+    CK_HKDF_PARAMS hkdf;
+    struct kl_view salt;
+    enum kl_hash hash;
+    size_t len = 0;
+
+    KL_TRY(read_parameter(derivation->parameter, &hkdf));
+    KL_CHECK(base_type == CKK_HKDF || base_type == CKK_GENERIC_SECRET, KL_KEY_TYPE);
+    KL_TRY(hash_of(hkdf.prfHashMechanism, &hash));
+    KL_TRY(check_salt_type(&hkdf));
+    KL_CHECK(hkdf.ulInfoLen <= INFO_MAX, KL_PARAMETER);
+    KL_TRY(child_len(derivation, &hkdf, hash, &len));
+    KL_TRY(read_salt(derivation, &hkdf, &room, &salt));
+    KL_TRY(kl_secret_new(out, len));
+    return run(&hkdf, hash, salt, kl_key_bytes(derivation->base_key), out);
+}
+
+const struct kl_mech kl_mech_hkdf_derive = {
+    .type = CKM_HKDF_DERIVE,
+    .name = "HKDF",
+    .key_types = { CKK_HKDF, CKK_GENERIC_SECRET },
+    .key_type_count = 2,
+    .min_key = 1,
+    .max_key = KL_VALUE_MAX,
+    .on_ladder = true,
+    .derive = derive,
+    .derive_ladder = derive_ladder,
+};

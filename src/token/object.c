@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Reading, changing and destroying objects; src/token/make.c makes them. */
+#include "token/object.h"
+
+#include <string.h>
+
+#include "token/draft.h"
+#include "token/hold.h"
+#include "token/make.h"
+#include "token/op.h"
+#include "token/policy.h"
+#include "token/shelf.h"
+
+#define CONFLICTS_MAX 16 /* another process may be quicker this often in a row */
+
+/* --- reading --- */
+
+/* A value that lies sealed, or in the arena. */
+static enum kl_rc open_value(const struct kl_session *session, struct kl_hold *hold, struct kl_secret *value)
+{
+    struct kl_key *key = NULL;
+    enum kl_rc rc;
+
+    if (hold->record.class == CKO_DATA) return kl_hold_data(hold, value);
+    KL_CHECK(!kl_level_is_ladder(hold->record.level) && kl_policy_is_readable(hold->record.flags), KL_ATTR_SENSITIVE);
+    KL_CHECK(kl_session_is_user(session), KL_ATTR_SENSITIVE);
+    KL_TRY(kl_hold_key(hold, &key));
+    rc = kl_secret_from(value, kl_key_bytes(key));
+    kl_key_put(key);
+    return rc;
+}
+
+static enum kl_rc give(CK_ATTRIBUTE *attribute, struct kl_view value)
+{
+    CK_ULONG room = attribute->ulValueLen;
+
+    attribute->ulValueLen = value.len;
+    if (!attribute->pValue) return KL_OK;
+    if (room < value.len) {
+        attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
+        return KL_BUFFER;
+    }
+    if (value.len) memcpy(attribute->pValue, value.data, value.len);
+    return KL_OK;
+}
+
+static enum kl_rc read_one(const struct kl_session *session, struct kl_hold *hold, const struct kl_attr_table *table, CK_ATTRIBUTE *attribute)
+{
+    const struct kl_attr_spec *spec = kl_attr_find(table, attribute->type);
+    struct kl_subject subject = { &hold->record, hold->is_token };
+    struct kl_scratch scratch;
+    struct kl_view value;
+    enum kl_rc rc;
+
+    if (spec && (spec->rules & KL_HIDDEN)) {
+        KL_AUTO(kl_secret) secret = { 0 };
+
+        rc = open_value(session, hold, &secret);
+        if (rc == KL_OK) return give(attribute, kl_secret_view(&secret));
+        attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
+        return rc;
+    }
+    value = spec ? kl_attr_get(spec, &subject, &scratch) : kl_view_of(NULL, 0);
+    if (value.data) return give(attribute, value);
+    attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
+    return KL_ATTR_TYPE;
+}
+
+/* v3.1 5.7.5: each attribute has its own failure; the call reports one of them. */
+static enum kl_rc worse(enum kl_rc a, enum kl_rc b)
+{
+    static const enum kl_rc order[] = { KL_ATTR_SENSITIVE, KL_ATTR_TYPE, KL_BUFFER };
+
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        if (a == order[i] || b == order[i]) return order[i];
+    }
+    return a;
+}
+
+static bool is_of_one_attribute(enum kl_rc rc)
+{
+    return rc == KL_OK || rc == KL_ATTR_SENSITIVE || rc == KL_ATTR_TYPE || rc == KL_BUFFER;
+}
+
+enum kl_rc kl_object_read(struct kl_session *session, CK_OBJECT_HANDLE handle, CK_ATTRIBUTE *template, CK_ULONG count)
+{
+    KL_AUTO(kl_hold) hold = { 0 };
+    const struct kl_attr_table *table;
+    enum kl_rc worst = KL_OK;
+
+    KL_TRY(kl_hold_take(session, handle, &hold));
+    KL_CHECK(template && count > 0, KL_ARG);
+    table = kl_attr_table_of(hold.record.class);
+    KL_CHECK(table, KL_INTEGRITY);
+    for (CK_ULONG i = 0; i < count; i++) {
+        enum kl_rc rc = read_one(session, &hold, table, &template[i]);
+
+        if (!is_of_one_attribute(rc)) return rc;
+        worst = worse(worst, rc);
+    }
+    return worst;
+}
+
+enum kl_rc kl_object_size(struct kl_session *session, CK_OBJECT_HANDLE handle, CK_ULONG *size)
+{
+    KL_AUTO(kl_hold) hold = { 0 };
+
+    KL_TRY(kl_hold_take(session, handle, &hold));
+    *size = sizeof(struct kl_snapshot) + hold.record.label.len + hold.record.key_id.len + hold.record.value_len;
+    for (size_t i = 0; i < hold.record.extra_count; i++) *size += sizeof(uint64_t) + hold.record.extras[i].value.len;
+    return KL_OK;
+}
+
+/* --- changing --- */
+
+static enum kl_rc may_change(const struct kl_session *session, const struct kl_hold *hold)
+{
+    KL_CHECK(!hold->is_token || session->is_rw, KL_SESSION_READ_ONLY);
+    KL_CHECK(kl_record_has(&hold->record, KL_FLAG_MODIFIABLE), KL_PROHIBITED);
+    KL_CHECK(hold->record.class != CKO_SECRET_KEY || kl_session_is_user(session) || kl_session_is_so(session), KL_NOT_LOGGED_IN);
+    return KL_OK;
+}
+
+/* The value of a data object, where it may be changed. */
+static enum kl_rc draft_value(const struct kl_hold *hold, struct kl_draft *draft, struct kl_key **key)
+{
+    if (!draft->has_value) return KL_OK;
+    draft->record.value_len = (uint32_t)draft->value.len;
+    if (!kl_record_has(&draft->record, KL_FLAG_PRIVATE)) return kl_draft_extra(draft, CKA_VALUE, draft->value);
+    if (hold->is_token) return kl_fail(KL_ATTR_READ_ONLY, "the value of a private data object on the token is not changed: make another");
+    return kl_make_value_key(draft->value, key);
+}
+
+static enum kl_rc store_change(struct kl_hold *hold, const struct kl_draft *draft, struct kl_key *key)
+{
+    struct kl_arrival arrival = { .record = &draft->record, .key = key };
+    KL_AUTO(kl_record) changed = { 0 };
+    struct kl_place place = { NULL, NULL, 0 };
+    enum kl_rc rc = kl_place_room(&draft->record, draft->record.sealed.len + KL_PLACE_SPARE, &place);
+
+    if (rc == KL_OK && hold->is_token) {
+        rc = kl_ladder_change(hold->token->ladder, &draft->record, &changed, &arrival.commit);
+        arrival.record = &changed;
+    }
+    if (rc == KL_OK) rc = kl_shelf_change(hold->token->shelf, hold->object, &place, &arrival);
+    kl_place_clear(&place);
+    return rc;
+}
+
+static bool is_label_new(const struct kl_hold *hold, const struct kl_draft *draft)
+{
+    return !hold->is_token && !kl_view_is(hold->record.label, draft->record.label);
+}
+
+static enum kl_rc change(struct kl_session *session, struct kl_hold *hold, const struct kl_asked *asked)
+{
+    struct kl_applying applying = { KL_MODIFY, kl_session_is_so(session) };
+    struct kl_draft draft;
+    struct kl_key *key = NULL;
+    enum kl_rc rc;
+
+    KL_TRY(may_change(session, hold));
+    kl_draft_from(&draft, &hold->record, hold->is_token);
+    KL_TRY(kl_draft_apply(&draft, asked, applying));
+    if (is_label_new(hold, &draft)) KL_TRY(kl_make_check_label(session, &draft));
+    rc = draft_value(hold, &draft, &key);
+    if (rc == KL_OK) rc = store_change(hold, &draft, key);
+    kl_key_put(key);
+    return rc;
+}
+
+enum kl_rc kl_object_write(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count)
+{
+    KL_AUTO(kl_hold) hold = { 0 };
+    struct kl_asked asked;
+    enum kl_rc rc = KL_CONFLICT;
+
+    KL_TRY(kl_hold_take(session, handle, &hold));
+    KL_CHECK(count > 0, KL_ARG);
+    KL_TRY(kl_asked_read(template, count, &asked));
+    for (int tries = 0; rc == KL_CONFLICT && tries < CONFLICTS_MAX; tries++) {
+        if (tries > 0) KL_TRY(kl_hold_renew(&hold));
+        rc = change(session, &hold, &asked);
+    }
+    return rc;
+}
+
+/* --- destroying --- */
+
+static enum kl_rc may_destroy(const struct kl_session *session, const struct kl_hold *hold)
+{
+    KL_CHECK(!hold->is_token || session->is_rw, KL_SESSION_READ_ONLY);
+    if (hold->is_token && kl_level_is_ladder(hold->record.level)) {
+        return kl_fail(KL_PROHIBITED, "keys of the ladder are destroyed with the keyladder tool, after a waiting time");
+    }
+    KL_CHECK(kl_record_has(&hold->record, KL_FLAG_DESTROYABLE), KL_PROHIBITED);
+    return KL_OK;
+}
+
+/* Durable first, then memory: what has answered CKR_OK is gone for good. */
+static enum kl_rc destroy(struct kl_session *session, struct kl_hold *hold)
+{
+    struct kl_commit commit = { 0, 0 };
+
+    KL_TRY(may_destroy(session, hold));
+    if (hold->is_token) KL_TRY(kl_ladder_remove(hold->token->ladder, &hold->record, &commit));
+    kl_shelf_remove(hold->token->shelf, hold->object, hold->is_token ? &commit : NULL);
+    return KL_OK;
+}
+
+enum kl_rc kl_object_destroy(struct kl_session *session, CK_OBJECT_HANDLE handle)
+{
+    KL_AUTO(kl_hold) hold = { 0 };
+    enum kl_rc rc = KL_CONFLICT;
+
+    KL_TRY(kl_hold_take(session, handle, &hold));
+    for (int tries = 0; rc == KL_CONFLICT && tries < CONFLICTS_MAX; tries++) {
+        if (tries > 0) KL_TRY(kl_hold_renew(&hold));
+        rc = destroy(session, &hold);
+    }
+    KL_TRY(rc);
+    kl_op_forget(session, handle);
+    return KL_OK;
+}
+
+/* --- what ends with something else --- */
+
+void kl_object_end_session(struct kl_token *token, CK_SESSION_HANDLE session)
+{
+    kl_shelf_end_session(token->shelf, session);
+}
+
+void kl_object_end_private(struct kl_token *token)
+{
+    kl_shelf_end_private(token->shelf);
+}
+
+void kl_object_end_all(struct kl_token *token)
+{
+    kl_shelf_end_all(token->shelf);
+}
+
+void kl_object_abandon_all(void)
+{
+    kl_slot_abandon();
+}

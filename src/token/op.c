@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "token/op.h"
+
+#include <string.h>
+
+#include "token/find.h"
+#include "token/hold.h"
+#include "token/mech.h"
+#include "token/shelf.h"
+
+/* The usage attribute that permits a kind of operation. */
+static const uint32_t usages[KL_OP_FIND] = {
+    [KL_OP_ENCRYPT] = KL_FLAG_ENCRYPT, [KL_OP_DECRYPT] = KL_FLAG_DECRYPT, [KL_OP_MESSAGE_ENCRYPT] = KL_FLAG_ENCRYPT,
+    [KL_OP_MESSAGE_DECRYPT] = KL_FLAG_DECRYPT, [KL_OP_SIGN] = KL_FLAG_SIGN, [KL_OP_VERIFY] = KL_FLAG_VERIFY,
+};
+
+/* --- the life of an operation --- */
+
+static CK_ULONG epoch_of(const struct kl_session *session)
+{
+    const struct kl_token *token = session->token;
+
+    return atomic_load_explicit(&token->login_epoch, memory_order_acquire);
+}
+
+/* Lets go of key, object and state. */
+static void let_go(struct kl_op *op)
+{
+    if (op->state) op->mech->clear(op);
+    kl_key_put(op->key);
+    kl_snapshot_put(op->shot);
+    kl_slot_put(op->object);
+    memset(op, 0, sizeof *op);
+}
+
+/* The operation is over; what the next one with the same key can use stays. */
+static void end(struct kl_op *op)
+{
+    op->is_active = false;
+    op->is_multi_part = false;
+    if (op->state) op->mech->end(op);
+}
+
+void kl_op_clear(struct kl_session *session, enum kl_op_kind kind)
+{
+    struct kl_op *op = &session->ops[kind];
+
+    if (kind == KL_OP_FIND) kl_find_clear(op);
+    else if (op->mech) let_go(op);
+}
+
+void kl_op_clear_all(struct kl_session *session)
+{
+    for (size_t kind = 0; kind < KL_OPS; kind++) kl_op_clear(session, (enum kl_op_kind)kind);
+}
+
+void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle)
+{
+    for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
+        struct kl_op *op = &session->ops[kind];
+
+        if (op->mech && op->handle == handle) let_go(op);
+    }
+}
+
+/* Logout and the key's destruction end what is under way. */
+static bool is_alive(const struct kl_session *session, const struct kl_op *op)
+{
+    return op->is_active && op->login_epoch == epoch_of(session) && kl_slot_is_alive(op->object, op->handle);
+}
+
+/* --- Init --- */
+
+/* The same key with the same mechanism, looked at within this second: there is nothing to look up and nothing to check. */
+static bool is_warm(const struct kl_session *session, const struct kl_op *op, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE handle)
+{
+    if (!op->state || op->handle != handle || op->mech->type != mechanism->mechanism) return false;
+    if (op->login_epoch != epoch_of(session) || op->second != kl_shelf_second()) return false;
+    if (!kl_slot_is_alive(op->object, handle)) return false;
+    return atomic_load_explicit(&op->object->shot, memory_order_acquire) == op->shot;
+}
+
+static enum kl_rc attach(struct kl_session *session, struct kl_op *op, const struct kl_mech *mech, struct kl_hold *hold)
+{
+    struct kl_key *key = NULL;
+    bool is_same = op->mech == mech && op->object == hold->object && op->shot == hold->shot && op->login_epoch == epoch_of(session);
+
+    if (!is_same) {
+        CK_ULONG epoch = epoch_of(session);
+
+        if (op->mech) let_go(op);
+        KL_TRY(kl_hold_key(hold, &key));
+        op->mech = mech;
+        op->key = key;
+        op->object = hold->object;
+        op->shot = hold->shot;
+        op->handle = kl_slot_handle(hold->object);
+        op->login_epoch = epoch;
+        op->is_ladder = kl_level_is_ladder(hold->record.level);
+        op->is_token = hold->is_token;
+        op->session = session;
+        memcpy(op->row, hold->record.id, sizeof op->row);
+        hold->object = NULL;
+        hold->shot = NULL;
+    }
+    op->second = kl_shelf_second();
+    return KL_OK;
+}
+
+static enum kl_rc look_up(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE handle)
+{
+    const struct kl_mech *mech = kl_mech_find(mechanism->mechanism);
+    KL_AUTO(kl_hold) hold = { 0 };
+
+    KL_CHECK(mech && mech->steps[kind].once, KL_MECHANISM);
+    KL_TRY(kl_hold_take(session, handle, &hold));
+    KL_TRY(kl_mech_may_use(session, mech, &hold, usages[kind]));
+    return attach(session, &session->ops[kind], mech, &hold);
+}
+
+enum kl_rc kl_op_init(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+    struct kl_op *op = &session->ops[kind];
+    struct kl_view parameter;
+    bool was_active = op->is_active;
+
+    if (was_active && !is_alive(session, op)) {
+        kl_op_clear(session, kind);
+        was_active = false;
+    }
+    if (!mechanism) {
+        /* v3.0 5.8.1: NULL ends the operation that is active. */
+        KL_CHECK(was_active, KL_ARG);
+        end(op);
+        return KL_OK;
+    }
+    KL_CHECK(!was_active, KL_OPERATION_ACTIVE);
+    if (!is_warm(session, op, mechanism, key)) KL_TRY(look_up(session, kind, mechanism, key));
+    parameter = kl_view_of(mechanism->pParameter, mechanism->ulParameterLen);
+    KL_TRY(op->mech->init(op, kind, parameter));
+    op->is_multi_part = false;
+    op->is_active = true;
+    return KL_OK;
+}
+
+/* --- steps --- */
+
+static enum kl_rc enter(struct kl_session *session, enum kl_op_kind kind, const struct kl_steps **steps)
+{
+    struct kl_op *op = &session->ops[kind];
+
+    if (!op->is_active) return KL_NO_OPERATION;
+    if (!is_alive(session, op)) {
+        kl_op_clear(session, kind);
+        return KL_NO_OPERATION;
+    }
+    *steps = &op->mech->steps[kind];
+    return KL_OK;
+}
+
+/* Do they touch without being one? */
+static bool overlap(struct kl_view in, const uint8_t *out, size_t out_len)
+{
+    uintptr_t a = (uintptr_t)in.data;
+    uintptr_t b = (uintptr_t)out;
+
+    if (in.len == 0 || out_len == 0 || a == b) return false;
+    return a < b ? b - a < in.len : a - b < out_len;
+}
+
+/* What PKCS#11 asks before a step writes: is it a question for the length, is there room? */
+enum answer { GO_ON, ANSWERED };
+
+static enum kl_rc look_at_room(size_t need, struct kl_view in, struct kl_out *out, enum answer *answer)
+{
+    *answer = ANSWERED;
+    out->len = need;
+    if (!out->data) return KL_OK;
+    if (out->cap < need) return KL_BUFFER;
+    *answer = GO_ON;
+    out->len = 0;
+    KL_CHECK(in.data || in.len == 0, KL_ARG);
+    KL_CHECK(!overlap(in, out->data, need), KL_ARG);
+    return KL_OK;
+}
+
+enum kl_rc kl_op_once(struct kl_session *session, enum kl_op_kind kind, struct kl_view in, struct kl_out *out)
+{
+    struct kl_op *op = &session->ops[kind];
+    const struct kl_steps *steps;
+    enum answer answer = GO_ON;
+    size_t need = 0;
+    enum kl_rc rc;
+
+    KL_TRY(enter(session, kind, &steps));
+    rc = op->is_multi_part ? KL_OPERATION_ACTIVE : steps->once_len(op, in.len, &need);
+    if (rc == KL_OK) rc = look_at_room(need, in, out, &answer);
+    if (answer == ANSWERED) return rc;
+    if (rc == KL_OK) rc = steps->once(op, in, out);
+    if (rc != KL_BUFFER) end(op);
+    return rc;
+}
+
+enum kl_rc kl_op_update(struct kl_session *session, enum kl_op_kind kind, struct kl_view in, struct kl_out *out)
+{
+    struct kl_op *op = &session->ops[kind];
+    const struct kl_steps *steps;
+    enum answer answer = GO_ON;
+    size_t need = 0;
+    enum kl_rc rc;
+
+    KL_TRY(enter(session, kind, &steps));
+    rc = steps->update ? steps->update_len(op, in.len, &need) : KL_NOT_SUPPORTED;
+    if (rc == KL_OK) rc = look_at_room(need, in, out, &answer);
+    if (answer == ANSWERED) return rc;
+    if (rc == KL_OK) op->is_multi_part = true;
+    if (rc == KL_OK) rc = steps->update(op, in, out);
+    if (rc != KL_OK && rc != KL_BUFFER) end(op);
+    return rc;
+}
+
+enum kl_rc kl_op_final(struct kl_session *session, enum kl_op_kind kind, struct kl_out *out)
+{
+    static const struct kl_view nothing = { NULL, 0 };
+    struct kl_op *op = &session->ops[kind];
+    const struct kl_steps *steps;
+    enum answer answer = GO_ON;
+    size_t need = 0;
+    enum kl_rc rc;
+
+    KL_TRY(enter(session, kind, &steps));
+    rc = steps->final ? steps->final_len(op, &need) : KL_NOT_SUPPORTED;
+    if (rc == KL_OK) rc = look_at_room(need, nothing, out, &answer);
+    if (answer == ANSWERED) return rc;
+    if (rc == KL_OK) rc = steps->final(op, out);
+    if (rc != KL_BUFFER) end(op);
+    return rc;
+}

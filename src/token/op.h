@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Operations of a session, and PKCS#11's rules on lengths, written once: NULL asks, a short buffer keeps the
+ * operation, everything else ends it (v3.1 5.2).
+ */
+#ifndef KL_TOKEN_OP_H
+#define KL_TOKEN_OP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/rc.h"
+#include "keyladder/pkcs11.h"
+
+struct kl_session;
+struct kl_object;
+struct kl_key;
+struct kl_mech;
+struct kl_snapshot;
+
+enum kl_op_kind { KL_OP_ENCRYPT, KL_OP_DECRYPT, KL_OP_MESSAGE_ENCRYPT, KL_OP_MESSAGE_DECRYPT, KL_OP_SIGN, KL_OP_VERIFY, KL_OP_DIGEST, KL_OP_FIND, KL_OPS };
+
+/*
+ * One operation. `state` is the mechanism's own (or the search's). After the operation's end everything but is_active may
+ * stay, so that the next Init with the same key finds its keyed context and only has to set the IV.
+ */
+struct kl_op {
+    bool is_active;
+    bool is_multi_part;              /* an update has been made: one-shot calls are refused */
+    bool is_ladder;                  /* the key is one of the ladder */
+    bool is_token;                   /* the key is a token object */
+    const struct kl_mech *mech;
+    CK_OBJECT_HANDLE handle;         /* of the key */
+    struct kl_object *object;
+    struct kl_snapshot *shot;        /* the object's, as it was when it was last looked at */
+    struct kl_key *key;
+    CK_ULONG login_epoch;            /* kl_token.login_epoch at Init */
+    int64_t second;                  /* kl_shelf_second() when object and policy were last looked at */
+    uint8_t row[16];                 /* the key's row id */
+    struct kl_session *session;
+    void *state;
+};
+
+/* C_EncryptInit, C_DecryptInit: key found, checked and unwrapped here, never per call. `mechanism` NULL cancels (v3.0); KL_ARG when there is nothing to cancel. */
+KL_MUST_USE enum kl_rc kl_op_init(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key);
+/* C_Encrypt, C_Decrypt. out->data NULL asks for the length. */
+KL_MUST_USE enum kl_rc kl_op_once(struct kl_session *session, enum kl_op_kind kind, struct kl_view in, struct kl_out *out);
+/* C_EncryptUpdate, C_DecryptUpdate. */
+KL_MUST_USE enum kl_rc kl_op_update(struct kl_session *session, enum kl_op_kind kind, struct kl_view in, struct kl_out *out);
+/* C_EncryptFinal, C_DecryptFinal. */
+KL_MUST_USE enum kl_rc kl_op_final(struct kl_session *session, enum kl_op_kind kind, struct kl_out *out);
+/* Ends an operation and lets go of its key, object and state. */
+void kl_op_clear(struct kl_session *session, enum kl_op_kind kind);
+void kl_op_clear_all(struct kl_session *session);
+/* Lets go of what idle operations keep of an object that is being destroyed. */
+void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle);
+
+/* C_GetMechanismList, C_GetMechanismInfo, from the table in mech.c. */
+CK_ULONG kl_mech_count(void);
+CK_MECHANISM_TYPE kl_mech_type_at(CK_ULONG index);
+/* KL_MECHANISM. */
+KL_MUST_USE enum kl_rc kl_mech_info(CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info);
+
+#endif
