@@ -172,6 +172,11 @@ enum kl_rc kl_ladder_facts(struct kl_ladder *ladder, struct kl_token_facts *out)
     return KL_OK;
 }
 
+bool kl_ladder_lists_master(const struct kl_ladder *ladder)
+{
+    return kl_conf_is(ladder->section, KL_SET_LIST_MASTER);
+}
+
 enum kl_role kl_ladder_role(const struct kl_ladder *ladder)
 {
     return (enum kl_role)ladder->role;

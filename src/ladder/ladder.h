@@ -36,6 +36,8 @@ void kl_ladder_free(struct kl_ladder *ladder);
 /* In a forked child, instead of free. */
 void kl_ladder_abandon(struct kl_ladder *ladder);
 const char *kl_ladder_name(const struct kl_ladder *ladder);
+/* Setting `list_master`: whether a search that does not name the master shows it. */
+bool kl_ladder_lists_master(const struct kl_ladder *ladder);
 
 /* What may be known without login. */
 struct kl_token_facts {
