@@ -156,15 +156,17 @@ static enum kl_log_level log_level(const char *text)
 
 enum kl_rc kl_cli_configure(struct kl_cli *cli)
 {
-    char usual[PATH_MAX];
+    char whole[PATH_MAX];
     const char *path = kl_cli_option(cli, KL_OPT_CONF);
     const struct kl_conf_section *module, *log;
     enum kl_rc rc;
 
     if (cli->conf != NULL) return KL_OK;
     if (path == NULL) {
-        kl_conf_path(usual, sizeof usual);
-        path = usual;
+        kl_conf_path(whole, sizeof whole);
+        path = whole;
+    } else if (realpath(path, whole) != NULL) {
+        path = whole;
     }
     rc = kl_conf_load(path, &cli->conf);
     if (rc == KL_NOT_FOUND) return kl_cli_advise(cli, kl_fail(rc, "the configuration %s does not exist", path), smallest_configuration);
