@@ -48,10 +48,11 @@ static const uint32_t sizes[] = { 32,   48,   64,   96,   128,  192,  256,   384
                                   1024, 1536, 2048, 3072, 4096, 8192, 16384, 32768, KL_SECRET_MAX };
 #define CLASSES (sizeof sizes / sizeof *sizes)
 
+/* On cache lines of its own: neighbours may belong to different heaps. */
 struct slab {
-    uint64_t used[WORDS]; /* a bit a room */
-    uint32_t next, prev;  /* among the slabs of the heap and class that have room */
-    uint16_t room_count;  /* rooms that are free */
+    alignas(64) uint64_t used[WORDS]; /* a bit a room */
+    uint32_t next, prev;              /* among the slabs of the heap and class that have room */
+    uint16_t room_count;              /* rooms that are free */
     uint8_t kind;
     uint8_t heap;
 };
@@ -340,7 +341,7 @@ void kl_arena_give(void *room)
 
 void *kl_arena_new(size_t size)
 {
-    void *room;
+    void *room = NULL;
 
     return take(size, 64, &room) == KL_OK ? room : NULL;
 }

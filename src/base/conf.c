@@ -235,7 +235,7 @@ static enum kl_rc parse_text(struct kl_conf *conf, struct kl_view text)
 
 static enum kl_rc load(struct kl_conf *conf, const char *path)
 {
-    struct kl_view text;
+    struct kl_view text = { 0 };
     enum kl_rc rc;
 
     KL_TRY(read_file(path, &text));

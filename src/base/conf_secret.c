@@ -272,37 +272,35 @@ static const struct source sources[] = {
     { "prompt", "", check_nothing, read_prompt },
 };
 
-static enum kl_rc source_find(const char *text, const struct source **out, const char **argument)
+/* NULL, with words, if the text names no source as one must be written. */
+static const struct source *source_find(const char *text)
 {
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
         size_t len = strlen(sources[i].scheme);
 
         if (strncmp(text, sources[i].scheme, len) != 0) continue;
-        if (!sources[i].check(text + len)) return kl_fail(KL_CONFIG, "write %s%s", sources[i].scheme, sources[i].argument);
-        *out = &sources[i];
-        *argument = text + len;
-        return KL_OK;
+        if (sources[i].check(text + len)) return &sources[i];
+        kl_fail(KL_CONFIG, "write %s%s", sources[i].scheme, sources[i].argument);
+        return NULL;
     }
-    return kl_fail(KL_CONFIG, "write where the secret is, never the secret itself: file:/PATH, env:NAME, cred:NAME, fd:N or prompt");
+    kl_fail(KL_CONFIG, "write where the secret is, never the secret itself: file:/PATH, env:NAME, cred:NAME, fd:N or prompt");
+    return NULL;
 }
 
 enum kl_rc kl_conf_source_check(const char *source)
 {
-    const struct source *found;
-    const char *argument;
-
-    return source_find(source, &found, &argument);
+    return source_find(source) != NULL ? KL_OK : KL_CONFIG;
 }
 
 enum kl_rc kl_conf_secret(const char *source, struct kl_secret *out)
 {
     const struct source *found;
-    const char *argument;
     char shown[300];
 
     KL_CHECK(source != NULL && out->data == NULL, KL_ARG);
-    KL_TRY(source_find(source, &found, &argument));
+    found = source_find(source);
+    if (found == NULL) return KL_CONFIG;
     /* Words have room for more than a path. */
     snprintf(shown, sizeof shown, "%s", source);
-    return found->read(shown, argument, out);
+    return found->read(shown, source + strlen(found->scheme), out);
 }

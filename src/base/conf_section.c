@@ -42,12 +42,19 @@ static enum kl_rc fill_one(const struct kl_conf *conf, struct kl_conf_section *s
     return row->words.fallback[0] == '\0' ? KL_OK : kl_conf_value_read(row, row->words.fallback, value);
 }
 
+/* Past slashes and "/." that change nothing, to the last slash of a run. */
+static const char *skip_slashes(const char *at)
+{
+    while (at[0] == '/' && (at[1] == '/' || (at[1] == '.' && at[2] == '/'))) at += at[1] == '/' ? 1 : 2;
+    return at;
+}
+
 /* "sqlite:/a//b/./c" and "sqlite:/a/b/c" are one file. */
 static bool is_same_path(const char *a, const char *b)
 {
     for (;; a++, b++) {
-        while (a[0] == '/' && (a[1] == '/' || (a[1] == '.' && (a[2] == '/')))) a += a[1] == '/' ? 1 : 2;
-        while (b[0] == '/' && (b[1] == '/' || (b[1] == '.' && (b[2] == '/')))) b += b[1] == '/' ? 1 : 2;
+        a = skip_slashes(a);
+        b = skip_slashes(b);
         if (*a != *b) return false;
         if (*a == '\0') return true;
     }

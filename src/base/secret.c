@@ -7,7 +7,7 @@
 
 enum kl_rc kl_secret_new(struct kl_secret *secret, size_t len)
 {
-    void *room;
+    void *room = NULL;
 
     KL_CHECK(secret->data == NULL, KL_ARG);
     KL_TRY(kl_arena_take(len, &room));

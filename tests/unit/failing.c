@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 /* What the linker makes of --wrap: the real ones, and ours in their place. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *room, size_t size);
@@ -99,3 +100,4 @@ int __wrap_mlock(const void *at, size_t len)
 {
     return is_due(&system_left) ? -1 : __real_mlock(at, len);
 }
+/* NOLINTEND(bugprone-reserved-identifier) */

@@ -161,7 +161,7 @@ static void lines_of_1000_bytes_reach_the_value_whole(void)
     memset(text + len, 'x', 1000 - strlen("target = file:/"));
     CU_ASSERT_EQUAL_FATAL(load(text), KL_OK);
     CU_ASSERT_EQUAL(strlen(kl_conf_text(kl_conf_at(conf, KL_CONF_LOG, 0), KL_SET_LOG_TARGET)), 1000 - strlen("target = "));
-    strcat(text, "y");
+    memcpy(text + strlen(text), "y", 2);
     refused(text, 8, "longer than 1000 bytes");
 }
 
