@@ -153,7 +153,8 @@ static void doctor(void)
     int status;
 
     if (!getenv("KEYLADDER_TOOL")) return;
-    snprintf(command, sizeof command, "'%s' doctor --token demo >'%s/doctor' 2>&1", getenv("KEYLADDER_TOOL"), sandbox_dir);
+    snprintf(command, sizeof command, "'%s' doctor --token demo --module '%s' >'%s/doctor' 2>&1", getenv("KEYLADDER_TOOL"),
+             getenv("P11_MODULE"), sandbox_dir);
     /* 3: something wants attention, such as a limit of the machine; the store is sound. */
     status = system(command);
     if (!WIFEXITED(status) || (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 3)) {

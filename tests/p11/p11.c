@@ -420,6 +420,17 @@ CK_OBJECT_HANDLE key_make(CK_SESSION_HANDLE session, const char *flags)
     return key;
 }
 
+CK_OBJECT_HANDLE secret_make(CK_SESSION_HANDLE session, const char *flags)
+{
+    CK_MECHANISM mech = { CKM_GENERIC_SECRET_KEY_GEN, NULL, 0 };
+    CK_ATTRIBUTE template[20] = { A_ULONG(CKA_VALUE_LEN, 32) };
+    CK_OBJECT_HANDLE key = 0;
+    CK_RV rv = p11->C_GenerateKey(session, &mech, template, 1 + flags_template(flags, template + 1), &key);
+
+    if (rv != CKR_OK) die_at(__FILE__, __LINE__, "no generic secret with flags %s: %s", flags, rv_name(rv));
+    return key;
+}
+
 CK_RV import_try(CK_SESSION_HANDLE session, CK_KEY_TYPE type, const void *value, CK_ULONG len, const char *flags, CK_OBJECT_HANDLE *key)
 {
     CK_ATTRIBUTE template[20] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY),

@@ -150,6 +150,8 @@ size_t find_count(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG co
  */
 CK_RV key_try(CK_SESSION_HANDLE session, const char *flags, CK_OBJECT_HANDLE *key);
 CK_OBJECT_HANDLE key_make(CK_SESSION_HANDLE session, const char *flags);
+/* The same of CKK_GENERIC_SECRET, which HKDF works on. */
+CK_OBJECT_HANDLE secret_make(CK_SESSION_HANDLE session, const char *flags);
 CK_RV import_try(CK_SESSION_HANDLE session, CK_KEY_TYPE type, const void *value, CK_ULONG len, const char *flags, CK_OBJECT_HANDLE *key);
 
 CK_RV gcm_init(CK_SESSION_HANDLE session, bool encrypt, CK_OBJECT_HANDLE key, const void *iv, CK_ULONG iv_len, const void *aad,

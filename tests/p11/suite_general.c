@@ -389,7 +389,7 @@ TEST(interfaces_of_every_version_are_listed_and_whole)
     bool vendor = false;
 
     NEED(list(NULL, &count));
-    CHECK(count == 5);
+    CHECK(count == 4 || count == 5);
     few = count - 1;
     EXPECT(list(found, &few), CKR_BUFFER_TOO_SMALL);
     CHECK(few == count);
@@ -416,15 +416,17 @@ TEST(interfaces_of_every_version_are_listed_and_whole)
         }
     }
     CHECK(seen == 15);
-    CHECK(vendor);
+    CHECK(vendor == (count == 5));
 }
 
 TEST(an_interface_is_found_by_name_version_both_or_neither)
 {
     t_get_interface get = (t_get_interface)(uintptr_t)p11_sym("C_GetInterface");
+    t_get_interface_list list = (t_get_interface_list)(uintptr_t)p11_sym("C_GetInterfaceList");
     static const CK_VERSION versions[] = { { 3, 2 }, { 3, 1 }, { 3, 0 }, { 2, 40 } };
     struct t_interface *found = NULL;
     CK_CHAR name[] = "PKCS 11";
+    CK_ULONG count = 0;
 
     NEED(get(NULL, NULL, &found, 0));
     CHECK(found && strcmp((char *)found->name, "PKCS 11") == 0 && ((CK_VERSION *)found->list)->major == 3 &&
@@ -439,8 +441,10 @@ TEST(an_interface_is_found_by_name_version_both_or_neither)
             CHECK(found && memcmp(found->list, &version, sizeof version) == 0);
         }
     }
-    NEED(get((CK_CHAR *)(uintptr_t) "Vendor keyladder", NULL, &found, 0));
-    CHECK(found && strcmp((char *)found->name, "Vendor keyladder") == 0);
+    /* The vendor interface comes with the batch calls: what is listed is found, what is not is not. */
+    NEED(list(NULL, &count));
+    if (EXPECT(get((CK_CHAR *)(uintptr_t) "Vendor keyladder", NULL, &found, 0), count == 5 ? CKR_OK : CKR_ARGUMENTS_BAD) && count == 5)
+        CHECK(found && strcmp((char *)found->name, "Vendor keyladder") == 0);
 }
 
 TEST(an_unknown_interface_is_a_bad_argument)

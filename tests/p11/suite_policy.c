@@ -202,6 +202,7 @@ TEST(usage_flags_are_obeyed)
     EXPECT(gcm_init(session, true, key_make(session, "dS"), value32, 12, NULL, 0, 128), CKR_KEY_FUNCTION_NOT_PERMITTED);
     EXPECT(gcm_init(session, false, key_make(session, "eS"), value32, 12, NULL, 0, 128), CKR_KEY_FUNCTION_NOT_PERMITTED);
     EXPECT(gcm_init(session, true, key_make(session, "wuS"), value32, 12, NULL, 0, 128), CKR_KEY_FUNCTION_NOT_PERMITTED);
+    EXPECT(hkdf_try(session, secret_make(session, "svS"), NULL, 0, "x", 1, len, 1, &child), CKR_KEY_FUNCTION_NOT_PERMITTED);
     EXPECT(hkdf_try(session, key_make(session, "edS"), NULL, 0, "x", 1, len, 1, &child), CKR_KEY_FUNCTION_NOT_PERMITTED,
            CKR_KEY_TYPE_INCONSISTENT);
 }

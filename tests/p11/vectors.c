@@ -363,13 +363,18 @@ static CK_RV hkdf(const struct hkdf_case *c, CK_KEY_TYPE base_type, bool extract
     return rv;
 }
 
+/* The longest key that the token makes by HKDF. */
+static size_t longest;
+
 static void expect_okm(const char *id, const struct hkdf_case *c, CK_KEY_TYPE type, bool null_salt)
 {
     CK_BYTE out[8200];
     size_t len = c->size;
     CK_RV rv = hkdf(c, type, true, true, null_salt, out, &len);
 
-    if (rv != CKR_OK)
+    if (rv == CKR_ATTRIBUTE_VALUE_INVALID && c->size > longest)
+        count("refused: longer than C_GetMechanismInfo says a key may be");
+    else if (rv != CKR_OK)
         fail_at(__FILE__, __LINE__, "%s: base type 0x%lx: %s", id, type, rv_name(rv));
     else if (len != c->size || memcmp(out, c->okm, len))
         fail_at(__FILE__, __LINE__, "%s: other bytes", id);
@@ -486,8 +491,10 @@ static void chunking(unsigned rounds)
 static bool offers(CK_MECHANISM_TYPE type)
 {
     CK_MECHANISM_INFO info;
+    CK_RV rv = p11->C_GetMechanismInfo(slot_labelled(TOKEN_LABEL), type, &info);
 
-    return p11->C_GetMechanismInfo(slot_labelled(TOKEN_LABEL), type, &info) == CKR_OK;
+    if (rv == CKR_OK) longest = info.ulMaxKeySize;
+    return rv == CKR_OK;
 }
 
 int main(void)
@@ -503,7 +510,7 @@ int main(void)
     nist_file("nist/gcmDecrypt256.rsp.gz", true);
     wycheproof("wycheproof/aes_gcm_test.json", wycheproof_gcm);
     chunking(2000);
-    if (p11_kind == KEYLADDER || offers(CKM_HKDF_DERIVE)) {
+    if (offers(CKM_HKDF_DERIVE) || p11_kind == KEYLADDER) {
         wycheproof("wycheproof/hkdf_sha256_test.json", wycheproof_hkdf);
         rfc5869();
     }
