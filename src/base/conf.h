@@ -44,14 +44,15 @@ struct kl_conf;
 struct kl_conf_section;
 
 /*
- * Which file is read: KEYLADDER_CONF (secure_getenv), else
- * $XDG_CONFIG_HOME/keyladder/keyladder.conf (or ~/.config/…), else
- * /etc/keyladder/keyladder.conf: the first that exists, else the last. Writes the path to out.
+ * Which file is read: KEYLADDER_CONF (whether it exists or not: another file in
+ * its place would surprise), else $XDG_CONFIG_HOME/keyladder/keyladder.conf (or
+ * ~/.config/…) if that exists, else /etc/keyladder/keyladder.conf. Setuid
+ * programs read the last (secure_getenv). Writes the path to out.
  */
 void kl_conf_path(char *out, size_t cap);
 
 /*
- * Reads and checks a whole file. KL_CONFIG (kl_fail_words() has "FILE:LINE: what
+ * Reads and checks a whole file, named by its absolute path. KL_CONFIG (kl_fail_words() has "FILE:LINE: what
  * is wrong, what to write"), KL_NOT_FOUND (no such file), KL_PERMISSION (group
  * or others may write it or its owner is neither root nor us), KL_MEMORY.
  */
@@ -67,7 +68,7 @@ const struct kl_conf_section *kl_conf_at(const struct kl_conf *conf, enum kl_con
 const struct kl_conf_section *kl_conf_find(const struct kl_conf *conf, enum kl_conf_kind kind, const char *name);
 const char *kl_conf_name(const struct kl_conf_section *section);
 
-/* Values; the setting must belong to the section's kind. Text is NULL when unset and without default. */
+/* Values; the setting must belong to the section's kind. Text is NULL when unset and without default, but "" for KL_SET_ENVIRONMENT. */
 const char *kl_conf_text(const struct kl_conf_section *section, enum kl_setting setting);
 bool kl_conf_is(const struct kl_conf_section *section, enum kl_setting setting);
 /* Sizes in bytes, durations in seconds. */

@@ -35,7 +35,12 @@ void kl_secret_clear(struct kl_secret *secret);
 struct kl_view kl_secret_view(const struct kl_secret *secret);
 bool kl_secret_equal(const struct kl_secret *a, const struct kl_secret *b);
 
-/* Zeroed room in the arena, 64-byte aligned, for things that hold keys (expanded cipher keys). NULL when there is none. */
+/*
+ * Zeroed room in the arena, 64-byte aligned, of 1 to KL_SECRET_MAX bytes, for
+ * things that hold keys (expanded cipher keys). NULL when there is none, with
+ * kl_fail_words(). Like all of this page it may be called by any thread, and
+ * what one thread took another may give back.
+ */
 void *kl_arena_new(size_t size);
 /* Wipes and gives back what kl_arena_new gave; NULL is allowed. `size` as asked for. */
 void kl_arena_free(void *room, size_t size);
