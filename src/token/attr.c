@@ -59,15 +59,24 @@ static unsigned two_digits(const uint8_t *text)
     return (unsigned)(text[0] - '0') * 10 + (unsigned)(text[1] - '0');
 }
 
+static unsigned days_in(unsigned year, unsigned month)
+{
+    static const unsigned char days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+    return month == 2 && is_leap ? 29 : days[month - 1];
+}
+
 static bool is_date(struct kl_view value)
 {
-    unsigned month, day;
+    unsigned year, month, day;
 
     if (value.len == 0) return true;
     if (value.len != sizeof(CK_DATE) || !is_digits(value)) return false;
+    year = two_digits(value.data) * 100 + two_digits(value.data + 2);
     month = two_digits(value.data + 4);
     day = two_digits(value.data + 6);
-    return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+    return year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= days_in(year, month);
 }
 
 static bool has_form(enum kl_form form, struct kl_view value)

@@ -144,6 +144,14 @@ static struct kl_view get_kl_parent(const struct kl_subject *subject, struct kl_
     return subject->record->level == KL_LEVEL_MASTER ? kl_attr_empty() : uuid(subject->record->parent, scratch);
 }
 
+/* CKA_KL_ROOT: there is one root so far, and nothing to tell; the row keeps it from being set. */
+static struct kl_view get_nothing(const struct kl_subject *subject, struct kl_scratch *scratch)
+{
+    (void)subject;
+    (void)scratch;
+    return absent();
+}
+
 /* Seconds since 1970; 0: none is due. */
 static struct kl_view get_kl_next_rotation(const struct kl_subject *subject, struct kl_scratch *scratch)
 {
@@ -277,6 +285,7 @@ static const struct kl_attr_spec secret_key_attrs[] = {
     { CKA_KL_VERSION,             KL_NUMBER, 0, .get = get_kl_version },
     { CKA_KL_STATE,               KL_NUMBER, 0, .get = get_kl_state },
     { CKA_KL_PARENT,              KL_TEXT,   0, .get = get_kl_parent },
+    { CKA_KL_ROOT,                KL_TEXT,   0, .get = get_nothing },
     { CKA_KL_NEXT_ROTATION,       KL_NUMBER, 0, .get = get_kl_next_rotation },
 };
 

@@ -174,13 +174,13 @@ enum kl_rc kl_object_create(struct kl_session *session, const CK_ATTRIBUTE *temp
 
 /* --- C_GenerateKey --- */
 
-static enum kl_rc wanted_len(const struct kl_draft *draft, size_t *out)
+static enum kl_rc wanted_len(const struct kl_mech *mech, const struct kl_draft *draft, size_t *out)
 {
     size_t fixed = kl_key_type_fixed_len(draft->record.key_type);
 
     KL_CHECK(fixed || draft->has_value_len, KL_TEMPLATE_INCOMPLETE);
     *out = draft->has_value_len ? draft->value_len : fixed;
-    KL_CHECK(kl_key_type_takes(draft->record.key_type, *out), KL_ATTR_VALUE);
+    KL_CHECK(kl_key_type_takes(draft->record.key_type, *out) && *out <= mech->max_key, KL_ATTR_VALUE);
     return KL_OK;
 }
 
@@ -202,7 +202,7 @@ enum kl_rc kl_object_generate(struct kl_session *session, const CK_MECHANISM *me
     KL_TRY(kl_draft_apply(&draft, &asked, applying));
     KL_CHECK(draft.record.key_type == mech->makes, KL_TEMPLATE);
     KL_TRY(may_make(session, &draft));
-    KL_TRY(wanted_len(&draft, &len));
+    KL_TRY(wanted_len(mech, &draft, &len));
     add_default_usage(&draft, KL_LEVEL_FREE);
     draft.record.mechanism = mech->type;
     draft.record.flags = kl_policy_history_generated(draft.record.flags);
@@ -317,6 +317,7 @@ static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech
 
     KL_CHECK(mech->derive_ladder, KL_KEY_FUNCTION);
     KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);
+    KL_TRY(mech->derive_ladder(parameter, &request));
     if (draft->is_token && !kl_level_is_stored(level)) {
         return kl_fail(KL_TEMPLATE, "below a field key there are record keys only, which are session objects");
     }
@@ -327,7 +328,6 @@ static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech
     KL_TRY(kl_policy_new_ladder(level, draft->is_token, draft->record.flags, draft->named));
     draft->record.flags = ladder_flags(draft);
     KL_TRY(fit_to_state(base, draft));
-    KL_TRY(mech->derive_ladder(parameter, &request));
     fill_request(draft, &request);
     return draft->is_token ? add_ladder_token(session, base, &request, draft, out) : add_ladder_session(session, base, &request, draft, out);
 }

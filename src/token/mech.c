@@ -66,10 +66,10 @@ static const struct key_type {
     uint64_t type;
     size_t min, max, step;
 } key_types[] = {
-    { CKK_GENERIC_SECRET, 1, KL_VALUE_MAX, 1 },
+    { CKK_GENERIC_SECRET, 1, KL_SECRET_KEY_MAX, 1 },
     { CKK_AES, 16, 32, 8 },
     { CKK_CHACHA20, 32, 32, 1 },
-    { CKK_HKDF, 1, KL_VALUE_MAX, 1 },
+    { CKK_HKDF, 1, KL_SECRET_KEY_MAX, 1 },
 };
 
 static const struct key_type *key_type_of(uint64_t type)

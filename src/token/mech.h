@@ -17,6 +17,7 @@
 #include "token/op.h"
 
 #define KL_MECH_KEY_TYPES 4
+#define KL_SECRET_KEY_MAX (255 * 64) /* bytes of a session key: as many as HKDF can make; token keys have KL_VALUE_MAX */
 
 /*
  * The steps of one kind of operation. The `…_len` functions say how much the

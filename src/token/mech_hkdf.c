@@ -122,7 +122,6 @@ static enum kl_rc run(const CK_HKDF_PARAMS *hkdf, enum kl_hash hash, struct kl_v
 
 static enum kl_rc derive(const struct kl_derivation *derivation, struct kl_secret *out)
 {
-    CK_KEY_TYPE base_type = derivation->base->record.key_type;
     KL_AUTO(kl_secret) room = { 0 };
     CK_HKDF_PARAMS hkdf;
     struct kl_view salt;
@@ -130,7 +129,6 @@ static enum kl_rc derive(const struct kl_derivation *derivation, struct kl_secre
     size_t len = 0;
 
     KL_TRY(read_parameter(derivation->parameter, &hkdf));
-    KL_CHECK(base_type == CKK_HKDF || base_type == CKK_GENERIC_SECRET, KL_KEY_TYPE);
     KL_TRY(hash_of(hkdf.prfHashMechanism, &hash));
     KL_TRY(check_salt_type(&hkdf));
     KL_CHECK(hkdf.ulInfoLen <= INFO_MAX, KL_PARAMETER);
@@ -143,10 +141,11 @@ static enum kl_rc derive(const struct kl_derivation *derivation, struct kl_secre
 const struct kl_mech kl_mech_hkdf_derive = {
     .type = CKM_HKDF_DERIVE,
     .name = "HKDF",
-    .key_types = { CKK_HKDF, CKK_GENERIC_SECRET },
-    .key_type_count = 2,
+    /* Of AES too: callers make their base keys with CKM_AES_KEY_GEN, and one that derives does nothing else. */
+    .key_types = { CKK_HKDF, CKK_GENERIC_SECRET, CKK_AES },
+    .key_type_count = 3,
     .min_key = 1,
-    .max_key = KL_VALUE_MAX,
+    .max_key = KL_SECRET_KEY_MAX,
     .on_ladder = true,
     .derive = derive,
     .derive_ladder = derive_ladder,

@@ -121,14 +121,23 @@ static enum kl_rc may_change(const struct kl_session *session, const struct kl_h
     return KL_OK;
 }
 
-/* The value of a data object, where it may be changed. */
+/* What a data object is to hold from now on: among its extras, as a key's bytes, or sealed by the ladder. */
 static enum kl_rc draft_value(const struct kl_hold *hold, struct kl_draft *draft, struct kl_key **key)
 {
     if (!draft->has_value) return KL_OK;
     draft->record.value_len = (uint32_t)draft->value.len;
     if (!kl_record_has(&draft->record, KL_FLAG_PRIVATE)) return kl_draft_extra(draft, CKA_VALUE, draft->value);
-    if (hold->is_token) return kl_fail(KL_ATTR_READ_ONLY, "the value of a private data object on the token is not changed: make another");
-    return kl_make_value_key(draft->value, key);
+    return hold->is_token ? KL_OK : kl_make_value_key(draft->value, key);
+}
+
+static enum kl_rc store_token(struct kl_hold *hold, const struct kl_draft *draft, struct kl_record *out, struct kl_commit *commit)
+{
+    struct kl_ladder *ladder = hold->token->ladder;
+    KL_AUTO(kl_secret) value = { 0 };
+
+    if (!draft->has_value) return kl_ladder_change(ladder, &draft->record, out, commit);
+    if (kl_record_has(&draft->record, KL_FLAG_PRIVATE)) KL_TRY(kl_secret_from(&value, draft->value));
+    return kl_ladder_change_data(ladder, &draft->record, &value, out, commit);
 }
 
 static enum kl_rc store_change(struct kl_hold *hold, const struct kl_draft *draft, struct kl_key *key)
@@ -136,10 +145,10 @@ static enum kl_rc store_change(struct kl_hold *hold, const struct kl_draft *draf
     struct kl_arrival arrival = { .record = &draft->record, .key = key };
     KL_AUTO(kl_record) changed = { 0 };
     struct kl_place place = { NULL, NULL, 0 };
-    enum kl_rc rc = kl_place_room(&draft->record, draft->record.sealed.len + KL_PLACE_SPARE, &place);
+    enum kl_rc rc = kl_place_room(&draft->record, draft->value.len + KL_PLACE_SPARE, &place);
 
     if (rc == KL_OK && hold->is_token) {
-        rc = kl_ladder_change(hold->token->ladder, &draft->record, &changed, &arrival.commit);
+        rc = store_token(hold, draft, &changed, &arrival.commit);
         arrival.record = &changed;
     }
     if (rc == KL_OK) rc = kl_shelf_change(hold->token->shelf, hold->object, &place, &arrival);

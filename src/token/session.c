@@ -280,13 +280,16 @@ void kl_session_close_module(void)
 
 void kl_session_abandon_all(void)
 {
-    /* What the sessions held is the parent's, half changed perhaps: forgotten, not freed. Generations go on, so that its handles are stale here. */
+    /*
+     * What the sessions held is the parent's, half changed perhaps: forgotten, not freed. Generations go on, so that its
+     * handles are stale here, and IVs of theirs are not taken for ours.
+     */
     table_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     first_free = 0;
     for (CK_ULONG slot = atomic_load(&made); slot-- > 0;) {
         struct kl_session *session = slot_at(slot);
 
-        *session = (struct kl_session){ .lock = PTHREAD_MUTEX_INITIALIZER, .last_handle = session->last_handle };
+        *session = (struct kl_session){ .lock = PTHREAD_MUTEX_INITIALIZER, .ivs = session->ivs, .last_handle = session->last_handle };
         slot_give(slot);
     }
 }
