@@ -248,7 +248,9 @@ enum kl_rc kl_ladder_add(struct kl_ladder *ladder, const struct kl_record *draft
     return kl_record_dup(out, record);
 }
 
-enum kl_rc kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out, struct kl_commit *commit)
+/* `fresh` is what it holds from now on; NULL: what it held. */
+static enum kl_rc change_row(struct kl_ladder *ladder, const struct kl_record *changed, const struct kl_secret *fresh, struct kl_record *out,
+                             struct kl_commit *commit)
 {
     __attribute__((cleanup(change_clear))) struct change change = { .record = *changed };
     struct conditions conditions = conditions_for(changed);
@@ -267,11 +269,23 @@ enum kl_rc kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *ch
     change.record.generation++;
     KL_TRY(kl_open_parent(ladder, &before, &parent));
     rc = kl_open_value(kl_ladder_serial(ladder), parent, &before, &value);
-    if (rc == KL_OK) rc = seal_change(ladder, parent, kl_secret_view(&value), &change);
+    if (rc == KL_OK) rc = seal_change(ladder, parent, kl_secret_view(fresh ? fresh : &value), &change);
     kl_key_put(parent);
     KL_TRY(rc);
     KL_TRY(write_change(ladder, &change, &conditions, commit));
     return kl_record_dup(out, &change.record);
+}
+
+enum kl_rc kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out, struct kl_commit *commit)
+{
+    return change_row(ladder, changed, NULL, out, commit);
+}
+
+enum kl_rc kl_ladder_change_data(struct kl_ladder *ladder, const struct kl_record *changed, const struct kl_secret *value,
+                                 struct kl_record *out, struct kl_commit *commit)
+{
+    KL_CHECK(changed->class == KL_CLASS_DATA && value->len <= KL_DATA_MAX, KL_ATTR_VALUE);
+    return change_row(ladder, changed, value, out, commit);
 }
 
 enum kl_rc kl_ladder_remove(struct kl_ladder *ladder, const struct kl_record *record, struct kl_commit *commit)

@@ -117,6 +117,9 @@ KL_MUST_USE enum kl_rc kl_ladder_add(struct kl_ladder *ladder, const struct kl_r
 /* Changes attributes: `changed` is the record as read, with new label, key_id, flags, dates or extras. KL_CONFLICT, KL_LABEL_TAKEN. */
 KL_MUST_USE enum kl_rc kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out,
                                         struct kl_commit *commit);
+/* The same for a data object that gets another value as well; empty for a public one, whose value is among its extras. */
+KL_MUST_USE enum kl_rc kl_ladder_change_data(struct kl_ladder *ladder, const struct kl_record *changed, const struct kl_secret *value,
+                                             struct kl_record *out, struct kl_commit *commit);
 /* Removes a free key or data object for good. Ladder keys: KL_PROHIBITED. */
 KL_MUST_USE enum kl_rc kl_ladder_remove(struct kl_ladder *ladder, const struct kl_record *record, struct kl_commit *commit);
 /* Is a ladder key of this label alive? Session keys may not take one either. */
