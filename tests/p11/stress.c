@@ -19,7 +19,7 @@ enum { KEYS_PER_THREAD = 6, MOST_THREADS = 1024, SHARED_KEYS = 4 };
 /* Others see a change within a second; the rest is for a busy machine. */
 #define VISIBLE_AFTER 2.5
 
-enum state { NONE, ALIVE, DYING, DEAD };
+enum state { NONE, MAKING, ALIVE, DYING, DEAD };
 enum counter { CREATED, DESTROYED, FOUND, ABSENT, ENCRYPTED, DECRYPTED, RACED, COUNTERS };
 static const char *const counter_names[] = { "created",   "destroyed",          "found", "rightly absent", "encrypted",
                                              "decrypted", "raced with a change" };
@@ -57,6 +57,8 @@ static void create_key(struct worker *worker, struct entry *entry)
     CK_MECHANISM mech = { CKM_AES_KEY_GEN, NULL, 0 };
     CK_OBJECT_HANDLE key = 0;
 
+    /* Before anything is written over what a reader may be copying. */
+    atomic_store(&entry->state, MAKING);
     snprintf(entry->label, sizeof entry->label, "s.%u.%u", (unsigned)(entry - shared->entries), atomic_load(&entry->serial) + 1);
     CK_ATTRIBUTE template[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, entry->label) };
     NEED(p11->C_GenerateKey(worker->session, &mech, template, COUNT(template), &key));
@@ -93,7 +95,7 @@ static void check_key(struct worker *worker, struct entry *entry)
     CK_RV rv;
     bool settled, changed;
 
-    if (state == NONE || state == DYING) return;
+    if (state != ALIVE && state != DEAD) return;
     memcpy(&seen, entry, sizeof seen);
     settled = now_seconds() - seen.since > VISIBLE_AFTER || seen.owner == getpid();
     if (atomic_load(&entry->serial) != serial || atomic_load(&entry->state) != state) return;
@@ -194,7 +196,8 @@ static void final_check(void)
         struct worker worker = { session, 0, 1 };
 
         entry->since = 0;
-        if (atomic_load(&entry->state) == DYING) fail_at(__FILE__, __LINE__, "%s was left half destroyed", entry->label);
+        if (atomic_load(&entry->state) == DYING || atomic_load(&entry->state) == MAKING)
+            fail_at(__FILE__, __LINE__, "%s was left in the middle", entry->label);
         alive += atomic_load(&entry->state) == ALIVE;
         check_key(&worker, entry);
     }
