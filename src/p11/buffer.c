@@ -25,9 +25,9 @@ struct kl_out kl_out_from(CK_BYTE *out, const CK_ULONG *out_len)
     return (struct kl_out){ .data = out, .cap = cap };
 }
 
-enum kl_rc kl_out_check(struct kl_session *session, enum kl_op_kind kind, struct kl_view in, const CK_ULONG *out_len)
+enum kl_rc kl_out_check(struct kl_session *session, enum kl_op_kind kind, const CK_ULONG *out_len)
 {
-    if (out_len != NULL && (in.data != NULL || in.len == 0)) return KL_OK;
+    if (out_len != NULL) return KL_OK;
     kl_op_clear(session, kind);
     return KL_ARG;
 }

@@ -17,10 +17,10 @@
 KL_MUST_USE enum kl_rc kl_caller_read(void *mine, const void *theirs, size_t len);
 KL_MUST_USE enum kl_rc kl_caller_write(void *theirs, const void *mine, size_t len);
 
-/* Room for an answer, PKCS#11's way: `out` NULL asks for the length. A missing `out_len` makes no room; see kl_out_check. */
+/* Room for an answer, PKCS#11's way: `out` NULL asks for the length. Where `out_len` is missing, kl_out_check says so. */
 struct kl_out kl_out_from(CK_BYTE *out, const CK_ULONG *out_len);
-/* Input and room are there, else KL_ARG, which ends the operation: v3.1 5.8 lets only a length query or a short buffer keep it. */
-KL_MUST_USE enum kl_rc kl_out_check(struct kl_session *session, enum kl_op_kind kind, struct kl_view in, const CK_ULONG *out_len);
+/* There is a place for the length, else KL_ARG, which ends the operation: v3.1 5.8 lets only a length query or a short buffer keep it. */
+KL_MUST_USE enum kl_rc kl_out_check(struct kl_session *session, enum kl_op_kind kind, const CK_ULONG *out_len);
 /* Tells the caller the length after KL_OK and KL_BUFFER; hands the result on. */
 enum kl_rc kl_out_report(const struct kl_out *room, CK_ULONG *out_len, enum kl_rc rc);
 

@@ -24,7 +24,7 @@ CK_RV C_Decrypt(CK_SESSION_HANDLE session, CK_BYTE *sealed, CK_ULONG sealed_len,
     struct kl_out room = kl_out_from(out, out_len);
     enum kl_rc rc = kl_call_enter(&call, KL_FN_C_Decrypt, session, KL_NEED_SESSION);
 
-    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_DECRYPT, in, out_len);
+    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_DECRYPT, out_len);
     if (rc == KL_OK) rc = kl_op_once(call.session, KL_OP_DECRYPT, in, &room);
     return kl_call_leave(&call, kl_out_report(&room, out_len, rc));
 }
@@ -36,7 +36,7 @@ CK_RV C_DecryptUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG part_le
     struct kl_out room = kl_out_from(out, out_len);
     enum kl_rc rc = kl_call_enter(&call, KL_FN_C_DecryptUpdate, session, KL_NEED_SESSION);
 
-    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_DECRYPT, in, out_len);
+    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_DECRYPT, out_len);
     if (rc == KL_OK) rc = kl_op_update(call.session, KL_OP_DECRYPT, in, &room);
     return kl_call_leave(&call, kl_out_report(&room, out_len, rc));
 }
@@ -44,11 +44,10 @@ CK_RV C_DecryptUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG part_le
 CK_RV C_DecryptFinal(CK_SESSION_HANDLE session, CK_BYTE *out, CK_ULONG *out_len)
 {
     struct kl_call call;
-    struct kl_view nothing = { NULL, 0 };
     struct kl_out room = kl_out_from(out, out_len);
     enum kl_rc rc = kl_call_enter(&call, KL_FN_C_DecryptFinal, session, KL_NEED_SESSION);
 
-    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_DECRYPT, nothing, out_len);
+    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_DECRYPT, out_len);
     if (rc == KL_OK) rc = kl_op_final(call.session, KL_OP_DECRYPT, &room);
     return kl_call_leave(&call, kl_out_report(&room, out_len, rc));
 }

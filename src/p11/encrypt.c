@@ -24,7 +24,7 @@ CK_RV C_Encrypt(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_len, CK_
     struct kl_out room = kl_out_from(out, out_len);
     enum kl_rc rc = kl_call_enter(&call, KL_FN_C_Encrypt, session, KL_NEED_SESSION);
 
-    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_ENCRYPT, in, out_len);
+    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_ENCRYPT, out_len);
     if (rc == KL_OK) rc = kl_op_once(call.session, KL_OP_ENCRYPT, in, &room);
     return kl_call_leave(&call, kl_out_report(&room, out_len, rc));
 }
@@ -36,7 +36,7 @@ CK_RV C_EncryptUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG part_le
     struct kl_out room = kl_out_from(out, out_len);
     enum kl_rc rc = kl_call_enter(&call, KL_FN_C_EncryptUpdate, session, KL_NEED_SESSION);
 
-    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_ENCRYPT, in, out_len);
+    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_ENCRYPT, out_len);
     if (rc == KL_OK) rc = kl_op_update(call.session, KL_OP_ENCRYPT, in, &room);
     return kl_call_leave(&call, kl_out_report(&room, out_len, rc));
 }
@@ -44,11 +44,10 @@ CK_RV C_EncryptUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG part_le
 CK_RV C_EncryptFinal(CK_SESSION_HANDLE session, CK_BYTE *out, CK_ULONG *out_len)
 {
     struct kl_call call;
-    struct kl_view nothing = { NULL, 0 };
     struct kl_out room = kl_out_from(out, out_len);
     enum kl_rc rc = kl_call_enter(&call, KL_FN_C_EncryptFinal, session, KL_NEED_SESSION);
 
-    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_ENCRYPT, nothing, out_len);
+    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_ENCRYPT, out_len);
     if (rc == KL_OK) rc = kl_op_final(call.session, KL_OP_ENCRYPT, &room);
     return kl_call_leave(&call, kl_out_report(&room, out_len, rc));
 }
