@@ -110,8 +110,7 @@ static enum kl_rc checksum(const uint8_t random[RANDOM_LEN], uint8_t out[CHECKSU
     return KL_OK;
 }
 
-/* As kl_pin_is_generated, with the failures of the hash. */
-static enum kl_rc recognize(struct kl_view pin, bool *is_generated)
+enum kl_rc kl_pin_recognize(struct kl_view pin, bool *is_generated)
 {
     uint8_t raw[RAW_LEN];
     uint8_t sum[CHECKSUM_LEN] = { 0 };
@@ -132,7 +131,7 @@ static enum kl_rc by_hkdf(const struct kl_kdf_params *params, struct kl_view pas
 {
     bool is_generated;
 
-    KL_TRY(recognize(passphrase, &is_generated));
+    KL_TRY(kl_pin_recognize(passphrase, &is_generated));
     /* What a person made up must not get by without the work. */
     if (!is_generated) return kl_fail(KL_INTEGRITY, "this was made for a generated PIN, and the PIN given is none");
     return kl_hkdf(KL_SHA256, kl_view_of(params->salt, sizeof params->salt), passphrase, kl_view_text(PIN_INFO), key, KEY_LEN);
@@ -196,7 +195,7 @@ enum kl_rc kl_kdf_params_for(struct kl_view passphrase, uint64_t memory, struct 
     struct kl_kdf_params params = { .kdf = KL_KDF_HKDF };
     bool is_generated;
 
-    KL_TRY(recognize(passphrase, &is_generated));
+    KL_TRY(kl_pin_recognize(passphrase, &is_generated));
     if (!is_generated) {
         KL_CHECK(memory / 1024 <= UINT32_MAX && is_within((uint32_t)(memory / 1024), kdfs[KL_KDF_ARGON2ID].memory), KL_ARG);
         params.kdf = KL_KDF_ARGON2ID;
@@ -224,13 +223,6 @@ enum kl_rc kl_kdf_derive(const struct kl_kdf_params *params, struct kl_view pass
     KL_TRY(kdf->derive(params, passphrase, key.data));
     kl_secret_take(out, &key);
     return KL_OK;
-}
-
-bool kl_pin_is_generated(struct kl_view pin)
-{
-    bool is_generated;
-
-    return recognize(pin, &is_generated) == KL_OK && is_generated;
 }
 
 enum kl_rc kl_pin_generate(struct kl_secret *out)

@@ -37,8 +37,8 @@ KL_MUST_USE enum kl_rc kl_kdf_params_for(struct kl_view passphrase, uint64_t mem
  */
 KL_MUST_USE enum kl_rc kl_kdf_derive(const struct kl_kdf_params *params, struct kl_view passphrase, struct kl_secret *out);
 
-/* Form and checksum are those of a generated PIN. */
-bool kl_pin_is_generated(struct kl_view pin);
+/* Whether form and checksum are those of a generated PIN. KL_CRYPTO when the checksum cannot be worked out. */
+KL_MUST_USE enum kl_rc kl_pin_recognize(struct kl_view pin, bool *is_generated);
 /* A new one, KL_GENERATED_LEN characters, not terminated. */
 KL_MUST_USE enum kl_rc kl_pin_generate(struct kl_secret *out);
 

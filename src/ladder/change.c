@@ -49,12 +49,15 @@ static enum kl_rc check_conditions(struct kl_ladder *ladder, const struct change
     return KL_OK;
 }
 
+/* The caller's copy is made before the commit: after it nothing may fail any more. */
 static enum kl_rc write_change(struct kl_ladder *ladder, const struct change *change, const struct conditions *conditions,
-                               struct kl_commit *commit)
+                               struct kl_record *out, struct kl_commit *commit)
 {
+    KL_AUTO(kl_record) copy = { 0 };
     struct kl_txn *txn = NULL;
     enum kl_rc rc;
 
+    KL_TRY(kl_record_dup(&copy, &change->record));
     KL_TRY(kl_store_begin(ladder->store, &txn));
     rc = check_conditions(ladder, change, conditions);
     if (rc == KL_OK) rc = change->record.generation == 1 ? kl_txn_add(txn, &change->row) : kl_txn_change(txn, &change->row);
@@ -62,7 +65,9 @@ static enum kl_rc write_change(struct kl_ladder *ladder, const struct change *ch
         kl_txn_abort(txn);
         return rc;
     }
-    return kl_txn_commit(txn, commit);
+    KL_TRY(kl_txn_commit(txn, commit));
+    kl_record_take(out, &copy);
+    return KL_OK;
 }
 
 static bool is_utf8_without_hash(struct kl_view label)
@@ -192,8 +197,7 @@ enum kl_rc kl_ladder_derive(struct kl_ladder *ladder, const struct kl_record *pa
     KL_TRY(kl_ladder_open_key(ladder, parent, &parent_key));
     rc = derive_sealed(ladder, parent_key, &salted, &change, &made);
     kl_key_put(parent_key);
-    if (rc == KL_OK) rc = write_change(ladder, &change, &conditions, commit);
-    if (rc == KL_OK) rc = kl_record_dup(out, &change.record);
+    if (rc == KL_OK) rc = write_change(ladder, &change, &conditions, out, commit);
     if (rc == KL_OK) kl_hold(ladder, change.record.id, made, login);
     if (rc == KL_OK && key)
         *key = made;
@@ -244,13 +248,12 @@ enum kl_rc kl_ladder_add(struct kl_ladder *ladder, const struct kl_record *draft
     rc = seal_change(ladder, parent, kl_secret_view(value), &change);
     kl_key_put(parent);
     KL_TRY(rc);
-    KL_TRY(write_change(ladder, &change, &conditions, commit));
-    return kl_record_dup(out, record);
+    return write_change(ladder, &change, &conditions, out, commit);
 }
 
 /* `fresh` is what it holds from now on; NULL: what it held. */
-static enum kl_rc change_row(struct kl_ladder *ladder, const struct kl_record *changed, const struct kl_secret *fresh, struct kl_record *out,
-                             struct kl_commit *commit)
+static enum kl_rc change_row(struct kl_ladder *ladder, const struct kl_record *changed, const struct kl_secret *fresh,
+                             struct kl_record *out, struct kl_commit *commit)
 {
     __attribute__((cleanup(change_clear))) struct change change = { .record = *changed };
     struct conditions conditions = conditions_for(changed);
@@ -272,8 +275,7 @@ static enum kl_rc change_row(struct kl_ladder *ladder, const struct kl_record *c
     if (rc == KL_OK) rc = seal_change(ladder, parent, kl_secret_view(fresh ? fresh : &value), &change);
     kl_key_put(parent);
     KL_TRY(rc);
-    KL_TRY(write_change(ladder, &change, &conditions, commit));
-    return kl_record_dup(out, &change.record);
+    return write_change(ladder, &change, &conditions, out, commit);
 }
 
 enum kl_rc kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out, struct kl_commit *commit)

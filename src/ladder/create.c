@@ -80,13 +80,15 @@ static enum kl_rc conceive(struct kl_ladder *ladder, struct kl_view so_pin, stru
     struct kl_out pin = { birth->pin, sizeof(birth->pin), 0 };
     KL_AUTO(kl_secret) secret = { 0 };
     KL_AUTO(kl_secret) value = { 0 };
+    struct kl_root_context context;
 
     KL_TRY(make_serial(birth->serial));
     birth->environment = kl_view_text(kl_conf_text(ladder->section, KL_SET_ENVIRONMENT));
+    context = kl_master_context(kl_view_text(birth->serial), birth->environment, 1);
     KL_TRY(kl_random_secret(&birth->access, 32));
     KL_TRY(kl_store_key(&birth->access, &birth->store_key));
     KL_TRY(kl_random_secret(&secret, KL_LADDER_KEY_LEN));
-    KL_TRY(kl_master_seal(ladder, kl_view_text(birth->serial), birth->environment, 1, &birth->access, &secret, &birth->copies));
+    KL_TRY(kl_master_seal(ladder, &context, &birth->access, &secret, &birth->copies));
     KL_TRY(kl_secret_dup(&value, &secret));
     KL_TRY(kl_key_make(&value, KL_LEVEL_MASTER, KL_TYPE_HKDF, true, &birth->master));
     KL_TRY(make_master_record(birth));

@@ -94,8 +94,10 @@ struct kl_master_copies {
     size_t count;
 };
 void kl_master_copies_clear(struct kl_master_copies *copies);
-KL_MUST_USE enum kl_rc kl_master_seal(struct kl_ladder *ladder, struct kl_view serial, struct kl_view environment, uint32_t version,
-                                      const struct kl_secret *access, const struct kl_secret *secret, struct kl_master_copies *out);
+KL_MUST_USE enum kl_rc kl_master_seal(struct kl_ladder *ladder, const struct kl_root_context *context, const struct kl_secret *access,
+                                      const struct kl_secret *secret, struct kl_master_copies *out);
+/* What the seals of a master version are bound to. */
+struct kl_root_context kl_master_context(struct kl_view serial, struct kl_view environment, uint32_t version);
 
 /* --- held.c: ladder keys in memory --- */
 

@@ -37,16 +37,15 @@ static void inner_clear(struct inner *inner)
     kl_aead_free(inner->aead);
 }
 
-static enum kl_rc inner_init(struct inner *inner, struct kl_view serial, struct kl_view environment, uint32_t version,
-                             const struct kl_secret *access)
+static enum kl_rc inner_init(struct inner *inner, const struct kl_root_context *context, const struct kl_secret *access)
 {
     struct kl_writer writer = { inner->aad, sizeof(inner->aad), 0 };
     KL_AUTO(kl_secret) key = { 0 };
 
     kl_write_raw(&writer, kl_view_text("keyladder/1/root"));
-    kl_write_bytes(&writer, serial);
-    kl_write_bytes(&writer, environment);
-    kl_write_u32(&writer, version);
+    kl_write_bytes(&writer, context->serial);
+    kl_write_bytes(&writer, context->environment);
+    kl_write_u32(&writer, context->version);
     KL_CHECK(kl_writer_is_whole(&writer), KL_CONFIG);
     inner->params = (struct kl_aead_params){ .aad = { inner->aad, writer.len }, .tag_len = TAG_LEN };
     KL_TRY(kl_secret_new(&key, 32));
@@ -86,7 +85,7 @@ static enum kl_rc open_inner(struct inner *inner, const struct kl_secret *sealed
 
 /* --- the sealed copies --- */
 
-static struct kl_root_context context_of(struct kl_view serial, struct kl_view environment, uint32_t version)
+struct kl_root_context kl_master_context(struct kl_view serial, struct kl_view environment, uint32_t version)
 {
     return (struct kl_root_context){ .serial = serial, .environment = environment, .purpose = "root", .version = version };
 }
@@ -143,18 +142,17 @@ static enum kl_rc wrap_under(struct kl_root *root, const struct kl_root_context 
     return rc;
 }
 
-enum kl_rc kl_master_seal(struct kl_ladder *ladder, struct kl_view serial, struct kl_view environment, uint32_t version,
-                          const struct kl_secret *access, const struct kl_secret *secret, struct kl_master_copies *out)
+enum kl_rc kl_master_seal(struct kl_ladder *ladder, const struct kl_root_context *context, const struct kl_secret *access,
+                          const struct kl_secret *secret, struct kl_master_copies *out)
 {
-    struct kl_root_context context = context_of(serial, environment, version);
     KL_AUTO(kl_secret) sealed = { 0 };
     __attribute__((cleanup(inner_clear))) struct inner inner = { 0 };
 
-    KL_TRY(inner_init(&inner, serial, environment, version, access));
+    KL_TRY(inner_init(&inner, context, access));
     KL_TRY(seal_inner(&inner, secret, &sealed));
     for (size_t i = 0; i < ladder->root_count; i++) {
-        copy_name(out->items[i].name, sizeof(out->items[i].name), version, kl_root_name(ladder->roots[i]));
-        KL_TRY(wrap_under(ladder->roots[i], &context, &sealed, &out->items[i].value, &out->items[i].len));
+        copy_name(out->items[i].name, sizeof(out->items[i].name), context->version, kl_root_name(ladder->roots[i]));
+        KL_TRY(wrap_under(ladder->roots[i], context, &sealed, &out->items[i].value, &out->items[i].len));
         out->count = i + 1;
     }
     return KL_OK;
@@ -197,8 +195,7 @@ static enum kl_rc read_copy(struct kl_store *store, struct kl_root *root, uint32
 /* The root secret by one root. No lock is held. */
 static enum kl_rc unwrap_by(struct kl_ladder *ladder, struct kl_root *root, uint32_t version, struct kl_secret *out)
 {
-    struct kl_view environment = kl_view_text(ladder->environment);
-    struct kl_root_context context = context_of(kl_ladder_serial(ladder), environment, version);
+    struct kl_root_context context = kl_master_context(kl_ladder_serial(ladder), kl_view_text(ladder->environment), version);
     struct copy_room *room = calloc(1, sizeof(*room));
     KL_AUTO(kl_secret) access = { 0 };
     KL_AUTO(kl_secret) sealed = { 0 };
@@ -212,7 +209,7 @@ static enum kl_rc unwrap_by(struct kl_ladder *ladder, struct kl_root *root, uint
     free(room);
     KL_TRY(rc);
     KL_TRY(kl_ladder_access(ladder, &access));
-    KL_TRY(inner_init(&inner, kl_ladder_serial(ladder), environment, version, &access));
+    KL_TRY(inner_init(&inner, &context, &access));
     return open_inner(&inner, &sealed, out);
 }
 

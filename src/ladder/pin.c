@@ -121,7 +121,12 @@ static enum kl_rc try_pin(const struct pin_record *record, const char *name, str
     struct kl_aead *aead = NULL;
     enum kl_rc rc;
 
-    if (record->kdf.kdf == KL_KDF_HKDF && !kl_pin_is_generated(pin)) return KL_PIN_WRONG;
+    if (record->kdf.kdf == KL_KDF_HKDF) {
+        bool is_generated;
+
+        KL_TRY(kl_pin_recognize(pin, &is_generated));
+        if (!is_generated) return KL_PIN_WRONG;
+    }
     write_aad(&aad, name, serial, kl_view_of(record->bytes, PARAMS_LEN));
     params.aad = kl_view_of(aad_bytes, aad.len);
     KL_TRY(pin_aead(&record->kdf, pin, &aead));

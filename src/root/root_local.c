@@ -163,6 +163,7 @@ static enum kl_rc local_unwrap(void *provider, const struct kl_root_context *con
     uint8_t room[AAD_MAX];
     struct kl_aead_params params = { .iv = { sealed->data, IV_LEN }, .tag_len = TAG_LEN };
     size_t len;
+    bool is_generated;
     struct kl_aead *aead;
     enum kl_rc rc;
 
@@ -172,7 +173,8 @@ static enum kl_rc local_unwrap(void *provider, const struct kl_root_context *con
     len = sealed->len - IV_LEN - TAG_LEN;
     KL_TRY(aad_write(context, meta, room, &params.aad));
     KL_TRY(passphrase_read(local, &passphrase));
-    if (kdf.kdf == KL_KDF_HKDF && !kl_pin_is_generated(kl_secret_view(&passphrase))) return deny(local, answer);
+    KL_TRY(kl_pin_recognize(kl_secret_view(&passphrase), &is_generated));
+    if (kdf.kdf == KL_KDF_HKDF && !is_generated) return deny(local, answer);
     KL_TRY(kl_secret_new(&opened, len));
     KL_TRY(aead_make(&kdf, &passphrase, &aead));
     rc = kl_aead_open(aead, &params, kl_view_of(sealed->data + IV_LEN, len), sealed->data + IV_LEN + len, opened.data);
@@ -187,11 +189,13 @@ static enum kl_rc local_describe(void *provider, int64_t deadline, char *words, 
 {
     const struct local *local = provider;
     KL_AUTO(kl_secret) passphrase = { 0 };
+    bool is_generated;
 
     (void)deadline;
     (void)answer;
     KL_TRY(passphrase_read(local, &passphrase));
-    if (kl_pin_is_generated(kl_secret_view(&passphrase))) {
+    KL_TRY(kl_pin_recognize(kl_secret_view(&passphrase), &is_generated));
+    if (is_generated) {
         snprintf(words, cap, "generated passphrase, HKDF");
     } else {
         snprintf(words, cap, "passphrase, Argon2id %llu MiB", (unsigned long long)(local->memory >> 20));
