@@ -26,8 +26,8 @@ struct kl_store {
     const struct kl_store_ops *ops;
     struct kl_backend *backend;
     int64_t timeout;
-    pthread_mutex_t turn;    /* who of this process is next to ask for the write lock; taken before `lock` */
-    pthread_mutex_t lock;    /* everything below, and every call of ops */
+    struct kl_gate turn;     /* who of this process is next to ask for the write lock; taken before `lock` */
+    struct kl_gate lock;     /* everything below, and every call of ops */
     _Atomic uintptr_t owner; /* the thread whose transaction is open, 0 if none is */
     struct kl_txn *txn;
     bool unlocked;

@@ -67,6 +67,7 @@ struct kl_store_ops {
     /* False in a child of the process that opened it. */
     bool (*is_ours)(const struct kl_backend *backend);
     const char *(*path)(const struct kl_backend *backend);
+    bool (*is_read_only)(const struct kl_backend *backend);
     uint64_t (*mark)(const struct kl_backend *backend);
 
     /* One attempt to be the next writer in the queue, or to leave it; KL_STORE_BUSY: try again. */

@@ -36,6 +36,22 @@ enum kl_rc kl_store_check_uri(const char *uri)
     return ops->check_uri(rest);
 }
 
+static enum kl_rc make_gates(struct kl_store *store)
+{
+    enum kl_rc rc;
+
+    KL_TRY(kl_gate_init(&store->turn));
+    rc = kl_gate_init(&store->lock);
+    if (rc != KL_OK) kl_gate_clear(&store->turn);
+    return rc;
+}
+
+static void clear_gates(struct kl_store *store)
+{
+    kl_gate_clear(&store->turn);
+    kl_gate_clear(&store->lock);
+}
+
 enum kl_rc kl_store_open(const char *uri, enum kl_store_mode mode, int64_t timeout, struct kl_store **out)
 {
     const struct kl_store_ops *ops = NULL;
@@ -48,9 +64,11 @@ enum kl_rc kl_store_open(const char *uri, enum kl_store_mode mode, int64_t timeo
     if (store == NULL) return kl_fail(KL_MEMORY, "no memory to open %s", uri);
     store->ops = ops;
     store->timeout = timeout;
-    pthread_mutex_init(&store->turn, NULL);
-    pthread_mutex_init(&store->lock, NULL);
-    rc = ops->open(rest, mode, timeout, &store->backend);
+    rc = make_gates(store);
+    if (rc == KL_OK) {
+        rc = ops->open(rest, mode, timeout, &store->backend);
+        if (rc != KL_OK) clear_gates(store);
+    }
     if (rc != KL_OK) {
         free(store);
         return rc;
@@ -68,8 +86,7 @@ void kl_store_close(struct kl_store *store)
     }
     store->ops->close(store->backend);
     kl_secret_clear(&store->key);
-    pthread_mutex_destroy(&store->turn);
-    pthread_mutex_destroy(&store->lock);
+    clear_gates(store);
     free(store);
 }
 
@@ -82,6 +99,11 @@ void kl_store_abandon(struct kl_store *store)
 const char *kl_store_path(const struct kl_store *store)
 {
     return store->ops->path(store->backend);
+}
+
+bool kl_store_is_read_only(const struct kl_store *store)
+{
+    return store->ops->is_read_only(store->backend);
 }
 
 uint64_t kl_store_mark(const struct kl_store *store)
@@ -114,10 +136,10 @@ static enum kl_rc begin(struct kl_store *store, enum kl_begin kind, struct kl_wa
     for (;;) {
         enum kl_rc rc;
 
-        if (!kl_wait_lock(wait, &store->lock)) return busy(store);
+        if (!kl_gate_enter(&store->lock, wait)) return busy(store);
         rc = store->ops->begin(store->backend, kind);
         if (rc == KL_OK) return KL_OK;
-        pthread_mutex_unlock(&store->lock);
+        kl_gate_leave(&store->lock);
         if (rc != KL_STORE_BUSY) return rc;
         if (!kl_wait_again(wait)) return busy(store);
     }
@@ -141,7 +163,7 @@ void kl_look_end(struct kl_look *look)
 {
     if (look->inside) return;
     look->store->ops->rollback(look->store->backend);
-    pthread_mutex_unlock(&look->store->lock);
+    kl_gate_leave(&look->store->lock);
 }
 
 enum kl_rc kl_write_begin(struct kl_store *store)
@@ -150,14 +172,14 @@ enum kl_rc kl_write_begin(struct kl_store *store)
     enum kl_rc rc;
 
     KL_CHECK(!kl_store_is_mine(store), KL_ARG);
-    if (!kl_wait_lock(&wait, &store->turn)) return busy(store);
+    if (!kl_gate_enter(&store->turn, &wait)) return busy(store);
     /* First in the queue of all processes, then the lock itself: who has just written does not overtake those who wait. */
     while ((rc = store->ops->queue(store->backend, true)) == KL_STORE_BUSY) {
         if (!kl_wait_again(&wait)) break;
     }
     rc = rc == KL_OK ? begin(store, KL_BEGIN_WRITE, &wait) : busy(store);
     (void)!store->ops->queue(store->backend, false);
-    pthread_mutex_unlock(&store->turn);
+    kl_gate_leave(&store->turn);
     if (rc == KL_OK) atomic_store(&store->owner, (uintptr_t)pthread_self());
     return rc;
 }
@@ -165,7 +187,7 @@ enum kl_rc kl_write_begin(struct kl_store *store)
 void kl_write_end(struct kl_store *store)
 {
     atomic_store(&store->owner, 0);
-    pthread_mutex_unlock(&store->lock);
+    kl_gate_leave(&store->lock);
 }
 
 /* --- the root --- */
@@ -310,10 +332,11 @@ enum kl_rc kl_store_unlock(struct kl_store *store, const struct kl_secret *key, 
 
 void kl_store_lock(struct kl_store *store)
 {
-    if (kl_store_is_mine(store)) return;
-    pthread_mutex_lock(&store->lock);
+    static const struct kl_wait as_long_as_it_takes = { .deadline = INT64_MAX };
+
+    if (kl_store_is_mine(store) || !kl_gate_enter(&store->lock, &as_long_as_it_takes)) return;
     forget_key(store);
-    pthread_mutex_unlock(&store->lock);
+    kl_gate_leave(&store->lock);
 }
 
 /* --- copies --- */
@@ -345,9 +368,9 @@ enum kl_rc kl_store_set_aside(struct kl_store *store, char *path, size_t cap)
         return kl_fail(KL_STORE, "the system's clock stands at no date");
     }
     do {
-        if (!kl_wait_lock(&wait, &store->lock)) return busy(store);
+        if (!kl_gate_enter(&store->lock, &wait)) return busy(store);
         rc = set_aside(store, stamp, path, cap);
-        pthread_mutex_unlock(&store->lock);
+        kl_gate_leave(&store->lock);
     } while (rc == KL_STORE_BUSY && kl_wait_again(&wait));
     return rc;
 }

@@ -254,6 +254,11 @@ static const char *path(const struct kl_backend *backend)
     return ((const struct kl_sqlite *)backend)->path;
 }
 
+static bool is_read_only(const struct kl_backend *backend)
+{
+    return ((const struct kl_sqlite *)backend)->read_only;
+}
+
 static uint64_t mark(const struct kl_backend *backend)
 {
     return kl_mark_value(&((const struct kl_sqlite *)backend)->mark);
@@ -303,12 +308,22 @@ static void sqlite_rollback(struct kl_backend *backend)
     if (run(sqlite, KL_SQL_ROLLBACK, "roll back") != KL_OK) kl_log(KL_LOG_ERROR, "%s", kl_fail_words());
 }
 
+/* An odd mark is a commit on its way, or one that died; who gets the write lock knows that it is the latter. */
+static void mend_mark(struct kl_sqlite *sqlite)
+{
+    if ((kl_mark_value(&sqlite->mark) & 1) == 0 || sqlite->mark.fd < 0) return;
+    if (run(sqlite, KL_SQL_BEGIN_WRITE, "mend the mark") != KL_OK) return;
+    sqlite->writing = true;
+    sqlite_rollback((struct kl_backend *)sqlite);
+}
+
 static enum kl_rc sqlite_begin(struct kl_backend *backend, enum kl_begin kind)
 {
     struct kl_sqlite *sqlite = of(backend);
     enum kl_rc rc;
 
     KL_TRY(kl_sqlite_check_place(sqlite));
+    if (kind == KL_BEGIN_READ) mend_mark(sqlite);
     if (kind == KL_BEGIN_WRITE && sqlite->read_only) return kl_fail(KL_STORE_READ_ONLY, "%s cannot be written", sqlite->path);
     KL_TRY(run(sqlite, kind == KL_BEGIN_WRITE ? KL_SQL_BEGIN_WRITE : KL_SQL_BEGIN, "begin a transaction"));
     sqlite->writing = kind == KL_BEGIN_WRITE;
@@ -708,6 +723,7 @@ const struct kl_store_ops kl_store_sqlite = {
     .close = sqlite_close,
     .is_ours = is_ours,
     .path = path,
+    .is_read_only = is_read_only,
     .mark = mark,
     .queue = queue,
     .begin = sqlite_begin,

@@ -28,13 +28,34 @@ bool kl_wait_again(struct kl_wait *wait)
     return true;
 }
 
-bool kl_wait_lock(const struct kl_wait *wait, pthread_mutex_t *lock)
+/* --- the gate --- */
+
+enum kl_rc kl_gate_init(struct kl_gate *gate)
+{
+    pthread_condattr_t attributes;
+    int failed = pthread_condattr_init(&attributes);
+
+    *gate = (struct kl_gate){ .guard = PTHREAD_MUTEX_INITIALIZER };
+    if (failed == 0) {
+        failed = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+        if (failed == 0) failed = pthread_cond_init(&gate->freed, &attributes);
+        pthread_condattr_destroy(&attributes);
+    }
+    return failed == 0 ? KL_OK : kl_fail(KL_MEMORY, "no lock is to be had: error %d", failed);
+}
+
+void kl_gate_clear(struct kl_gate *gate)
+{
+    pthread_cond_destroy(&gate->freed);
+    pthread_mutex_destroy(&gate->guard);
+}
+
+static struct timespec moment_of(const struct kl_wait *wait)
 {
     int64_t left = wait->deadline - kl_clock->steady();
     struct timespec until;
 
-    if (pthread_mutex_trylock(lock) == 0) return true;
-    if (left <= 0) return false;
+    if (left < 0) left = 0;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(left / SECOND);
     until.tv_nsec += (long)(left % SECOND);
@@ -42,5 +63,32 @@ bool kl_wait_lock(const struct kl_wait *wait, pthread_mutex_t *lock)
         until.tv_sec++;
         until.tv_nsec -= SECOND;
     }
-    return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until) == 0;
+    return until;
+}
+
+bool kl_gate_enter(struct kl_gate *gate, const struct kl_wait *wait)
+{
+    bool entered;
+
+    pthread_mutex_lock(&gate->guard);
+    if (gate->taken) {
+        const struct timespec until = moment_of(wait);
+        int failed = 0;
+
+        gate->waiting++;
+        while (gate->taken && failed == 0) failed = pthread_cond_timedwait(&gate->freed, &gate->guard, &until);
+        gate->waiting--;
+    }
+    entered = !gate->taken;
+    gate->taken = true;
+    pthread_mutex_unlock(&gate->guard);
+    return entered;
+}
+
+void kl_gate_leave(struct kl_gate *gate)
+{
+    pthread_mutex_lock(&gate->guard);
+    gate->taken = false;
+    if (gate->waiting > 0) pthread_cond_signal(&gate->freed);
+    pthread_mutex_unlock(&gate->guard);
 }
