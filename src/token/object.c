@@ -151,7 +151,7 @@ static enum kl_rc store_change(struct kl_hold *hold, const struct kl_draft *draf
         rc = store_token(hold, draft, &changed, &arrival.commit);
         arrival.record = &changed;
     }
-    if (rc == KL_OK) rc = kl_shelf_change(hold->token->shelf, hold->object, &place, &arrival);
+    if (rc == KL_OK) rc = kl_shelf_change(hold->token->shelf, hold->object, hold->shot, &place, &arrival);
     kl_place_clear(&place);
     return rc;
 }
@@ -209,11 +209,13 @@ static enum kl_rc may_destroy(const struct kl_session *session, const struct kl_
 /* Durable first, then memory: what has answered CKR_OK is gone for good. */
 static enum kl_rc destroy(struct kl_session *session, struct kl_hold *hold)
 {
+    struct kl_shelf *shelf = hold->token->shelf;
     struct kl_commit commit = { 0, 0 };
 
     KL_TRY(may_destroy(session, hold));
-    if (hold->is_token) KL_TRY(kl_ladder_remove(hold->token->ladder, &hold->record, &commit));
-    kl_shelf_remove(hold->token->shelf, hold->object, hold->is_token ? &commit : NULL);
+    if (!hold->is_token) return kl_shelf_remove(shelf, hold->object, NULL) ? KL_OK : KL_OBJECT;
+    KL_TRY(kl_ladder_remove(hold->token->ladder, &hold->record, &commit));
+    kl_shelf_remove(shelf, hold->object, &commit);
     return KL_OK;
 }
 

@@ -80,7 +80,8 @@ static bool is_warm(const struct kl_session *session, const struct kl_op *op, co
     return atomic_load_explicit(&op->object->shot, memory_order_acquire) == op->shot;
 }
 
-static enum kl_rc attach(struct kl_session *session, struct kl_op *op, const struct kl_mech *mech, struct kl_hold *hold)
+static enum kl_rc attach(struct kl_session *session, struct kl_op *op, const struct kl_mech *mech, CK_OBJECT_HANDLE handle,
+                         struct kl_hold *hold)
 {
     struct kl_key *key = NULL;
     bool is_same = op->mech == mech && op->object == hold->object && op->shot == hold->shot && op->login_epoch == epoch_of(session);
@@ -94,7 +95,7 @@ static enum kl_rc attach(struct kl_session *session, struct kl_op *op, const str
         op->key = key;
         op->object = hold->object;
         op->shot = hold->shot;
-        op->handle = kl_slot_handle(hold->object);
+        op->handle = handle;
         op->login_epoch = epoch;
         op->is_ladder = kl_level_is_ladder(hold->record.level);
         op->is_token = hold->is_token;
@@ -115,7 +116,7 @@ static enum kl_rc look_up(struct kl_session *session, enum kl_op_kind kind, cons
     KL_CHECK(mech && mech->steps[kind].once, KL_MECHANISM);
     KL_TRY(kl_hold_take(session, handle, &hold));
     KL_TRY(kl_mech_may_use(session, mech, &hold, usages[kind]));
-    return attach(session, &session->ops[kind], mech, &hold);
+    return attach(session, &session->ops[kind], mech, handle, &hold);
 }
 
 enum kl_rc kl_op_init(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)

@@ -635,7 +635,18 @@ static enum kl_rc settle(struct kl_shelf *shelf, struct kl_object *object, const
     return rc;
 }
 
-enum kl_rc kl_shelf_renew(struct kl_shelf *shelf, struct kl_object *object)
+/* A session object is as it is, as long as it is there. */
+static enum kl_rc check_session_object(struct kl_shelf *shelf, const struct kl_object *object)
+{
+    bool is_there;
+
+    pthread_mutex_lock(&shelf->lock);
+    is_there = object->is_linked;
+    pthread_mutex_unlock(&shelf->lock);
+    return is_there ? KL_OK : KL_OBJECT;
+}
+
+static enum kl_rc ask_store(struct kl_shelf *shelf, struct kl_object *object)
 {
     struct reading reading = reading_begin(shelf);
     struct kl_snapshot *shot = kl_shelf_shot(shelf, object);
@@ -650,12 +661,17 @@ enum kl_rc kl_shelf_renew(struct kl_shelf *shelf, struct kl_object *object)
     return settle(shelf, object, &record, reading);
 }
 
+enum kl_rc kl_shelf_renew(struct kl_shelf *shelf, struct kl_object *object)
+{
+    return object->owner ? check_session_object(shelf, object) : ask_store(shelf, object);
+}
+
 enum kl_rc kl_shelf_check(struct kl_shelf *shelf, struct kl_object *object)
 {
     if (object->owner) return KL_OK;
     look_at_mark(shelf);
     if (atomic_load_explicit(&object->era, memory_order_acquire) == era_of(shelf)) return KL_OK;
-    return kl_shelf_renew(shelf, object);
+    return ask_store(shelf, object);
 }
 
 enum kl_rc kl_shelf_state(struct kl_shelf *shelf, const uint8_t id[KL_ROW_ID_LEN], enum kl_state *out)
@@ -744,32 +760,45 @@ enum kl_rc kl_shelf_add(struct kl_shelf *shelf, struct kl_place *place, const st
     return KL_OK;
 }
 
-enum kl_rc kl_shelf_change(struct kl_shelf *shelf, struct kl_object *object, struct kl_place *place, const struct kl_arrival *arrival)
+/* The lock is held. */
+static void put_change(struct kl_shelf *shelf, struct kl_object *object, struct kl_place *place, const struct kl_arrival *arrival)
 {
-    struct kl_key *key;
+    struct kl_key *key = arrival->key ? kl_key_get(arrival->key) : kl_snapshot_key(object->shot);
+
+    kl_snapshot_keep_key(place->room, key);
+    kl_key_put(key);
+    unlink_names(shelf, object);
+    set_shot(object, place->room);
+    place->room = NULL;
+    if (!object->owner) join_sets(shelf, object);
+    atomic_store(&object->era, era_of(shelf));
+    link_names(shelf, object);
+}
+
+enum kl_rc kl_shelf_change(struct kl_shelf *shelf, struct kl_object *object, const struct kl_snapshot *from, struct kl_place *place,
+                           const struct kl_arrival *arrival)
+{
+    enum kl_rc rc = KL_OK;
 
     KL_TRY(kl_snapshot_fill(place->room, place->cap, arrival->record));
     pthread_mutex_lock(&shelf->lock);
     if (!object->owner) notice_own(shelf, arrival->commit);
-    if (object->is_linked && object->shot->generation <= arrival->record->generation) {
-        key = arrival->key ? kl_key_get(arrival->key) : kl_snapshot_key(object->shot);
-        kl_snapshot_keep_key(place->room, key);
-        kl_key_put(key);
-        unlink_names(shelf, object);
-        set_shot(object, place->room);
-        place->room = NULL;
-        if (!object->owner) join_sets(shelf, object);
-        atomic_store(&object->era, era_of(shelf));
-        link_names(shelf, object);
-    }
+    if (object->owner && !object->is_linked) rc = KL_OBJECT;
+    else if (object->owner && object->shot != from) rc = KL_CONFLICT;
+    /* A search may have met a later state of the row already. */
+    else if (object->is_linked && object->shot->generation <= arrival->record->generation) put_change(shelf, object, place, arrival);
     pthread_mutex_unlock(&shelf->lock);
-    return KL_OK;
+    return rc;
 }
 
-void kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, const struct kl_commit *commit)
+bool kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, const struct kl_commit *commit)
 {
+    bool was_there;
+
     pthread_mutex_lock(&shelf->lock);
     if (commit) notice_own(shelf, *commit);
+    was_there = object->is_linked;
     drop(shelf, object);
     pthread_mutex_unlock(&shelf->lock);
+    return was_there;
 }

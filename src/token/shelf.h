@@ -90,11 +90,14 @@ struct kl_arrival {
 /* Uses up the place. `arrival` stays the caller's. */
 KL_MUST_USE enum kl_rc kl_shelf_add(struct kl_shelf *shelf, struct kl_place *place, const struct kl_arrival *arrival,
                                     CK_OBJECT_HANDLE *out);
-/* An object's attributes have changed. Its key stays unless `arrival` brings another. Uses up place->room. */
-KL_MUST_USE enum kl_rc kl_shelf_change(struct kl_shelf *shelf, struct kl_object *object, struct kl_place *place,
-                                       const struct kl_arrival *arrival);
-/* An object is gone; commit is NULL for a session object. */
-void kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, const struct kl_commit *commit);
+/*
+ * An object's attributes have changed from those in `from`. Its key stays unless `arrival` brings another. Uses up place->room.
+ * KL_CONFLICT: another thread was quicker with a session object, which no store arbitrates.
+ */
+KL_MUST_USE enum kl_rc kl_shelf_change(struct kl_shelf *shelf, struct kl_object *object, const struct kl_snapshot *from,
+                                       struct kl_place *place, const struct kl_arrival *arrival);
+/* An object is gone; commit is NULL for a session object. False: it was gone already. */
+bool kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, const struct kl_commit *commit);
 
 /* See object.h. */
 void kl_shelf_end_session(struct kl_shelf *shelf, CK_SESSION_HANDLE session);

@@ -35,7 +35,7 @@ struct kl_object {
     uint32_t label_era;           /* in which every object of this label was in the index */
     uint32_t key_id_era;
     uint32_t number;
-    bool is_private;
+    _Atomic bool is_private;
     bool is_proved;               /* its row was read authenticated */
     bool is_linked;
     struct kl_link links[KL_CHAINS];
