@@ -90,7 +90,7 @@ enum kl_rc kl_ladder_store(struct kl_ladder *ladder, enum kl_store_mode mode, st
         }
         pthread_mutex_unlock(&ladder->lock);
     }
-    if (rc == KL_NOT_FOUND)
+    if (rc == KL_NOT_FOUND && mode == KL_STORE_EXISTING)
         return kl_fail(KL_TOKEN_UNSET, "token %s has not been initialised: run keyladder init, or C_InitToken", kl_ladder_name(ladder));
     if (rc != KL_OK) return rc;
     *out = store;
