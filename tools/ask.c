@@ -73,9 +73,9 @@ static enum kl_rc prompt_on(int fd, const char *what, const char *again, struct 
     enum kl_rc rc;
 
     KL_TRY(kl_secret_new(&line, LINE_MAX_LEN));
-    if (dprintf(fd, "%s%s: ", what, again) < 0) return kl_fail(KL_IO, "the terminal cannot be written: %m");
+    /* Whoever sees the question may type at once, so the echo is off by then. */
     KL_TRY(quiet_begin(&quiet));
-    rc = read_line(fd, &line);
+    rc = dprintf(fd, "%s%s: ", what, again) < 0 ? kl_fail(KL_IO, "the terminal cannot be written: %m") : read_line(fd, &line);
     quiet_end(&quiet);
     KL_TRY(rc);
     kl_secret_take(out, &line);

@@ -6,7 +6,7 @@
 #include "cli.h"
 #include "words.h"
 
-/* What C_DeriveKey gives a ladder key whose template names no usage. */
+/* As C_DeriveKey makes them. */
 #define LADDER_FLAGS \
     (KL_FLAG_PRIVATE | KL_FLAG_MODIFIABLE | KL_FLAG_SENSITIVE | KL_FLAG_ALWAYS_SENSITIVE | KL_FLAG_NEVER_EXTRACTABLE | KL_FLAG_DERIVE)
 
