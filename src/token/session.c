@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "token/session.h"
 
-#include <sys/mman.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "ladder/ladder.h"
 #include "token/object.h"
 
 /* --- the table --------------------------------------------------------- */
 
-enum { PER_SEGMENT = 256, SEGMENTS = (KL_SESSIONS_MAX + PER_SEGMENT - 1) / PER_SEGMENT };
+enum { PER_SEGMENT = 32, SEGMENTS = (KL_SESSIONS_MAX + PER_SEGMENT - 1) / PER_SEGMENT };
 
 #define SLOT_BITS 24
 #define SLOT_MASK (((CK_SESSION_HANDLE)1 << SLOT_BITS) - 1)
 #define GENERATION ((CK_SESSION_HANDLE)1 << SLOT_BITS)
+#define USED_UP ((CK_SESSION_HANDLE)-1) /* a last handle that none can follow */
 
 _Static_assert(KL_SESSIONS_MAX < SLOT_MASK, "a handle has room for every slot");
 
@@ -32,12 +34,12 @@ static bool has_segment(CK_ULONG slot)
     return slot < KL_SESSIONS_MAX && atomic_load_explicit(&segments[slot / PER_SEGMENT], memory_order_acquire) != NULL;
 }
 
-/* Zeroed, untouched until used, and without the heap's locks. */
 static enum kl_rc segment_make(CK_ULONG index)
 {
-    void *room = mmap(NULL, PER_SEGMENT * sizeof(struct kl_session), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct kl_session *room = aligned_alloc(_Alignof(struct kl_session), PER_SEGMENT * sizeof *room);
 
-    if (room == MAP_FAILED) return kl_fail(KL_MEMORY, "no memory for sessions: %m");
+    if (room == NULL) return kl_fail(KL_MEMORY, "no memory for sessions");
+    memset(room, 0, PER_SEGMENT * sizeof *room);
     atomic_store(&segments[index], room);
     return KL_OK;
 }
@@ -74,8 +76,8 @@ static void slot_give(CK_ULONG slot)
 {
     struct kl_session *session = slot_at(slot);
 
-    /* A slot whose generations are used up (with 32-bit handles) is not used again. */
-    if (session->last_handle > (CK_SESSION_HANDLE)-1 - GENERATION) return;
+    /* With 32-bit handles a slot's generations come to an end. */
+    if (session->last_handle > USED_UP - GENERATION) return;
     pthread_mutex_lock(&table_lock);
     session->next_free = first_free;
     first_free = slot + 1;
@@ -281,15 +283,16 @@ void kl_session_close_module(void)
 void kl_session_abandon_all(void)
 {
     /*
-     * What the sessions held is the parent's, half changed perhaps: forgotten, not freed. Generations go on, so that its
-     * handles are stale here, and IVs of theirs are not taken for ours.
+     * What sessions hold is the parent's, half changed perhaps: left as it is, and their slots are not used again.
+     * Generations go on, so that no handle of the parent's is one of ours.
      */
     table_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     first_free = 0;
     for (CK_ULONG slot = atomic_load(&made); slot-- > 0;) {
         struct kl_session *session = slot_at(slot);
 
-        *session = (struct kl_session){ .lock = PTHREAD_MUTEX_INITIALIZER, .ivs = session->ivs, .last_handle = session->last_handle };
+        session->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+        if (atomic_exchange(&session->handle, 0) != 0) session->last_handle = USED_UP;
         slot_give(slot);
     }
 }
