@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """What the tests of the tool share: a sandbox with a token, ways to run keyladder, and a sentence for each test."""
+import fcntl
 import json
 import os
 import pty
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import traceback
 
@@ -78,18 +80,18 @@ def run(*args, conf=None, stdin=b"", env=None, umask=None, limits=(), user=None,
     return result
 
 
-def most_memory(*args, conf, source, size):
+def most_memory(*args, conf, source):
     """Peak resident memory in KiB of a run that has read all of `source` and still waits for more; then its status."""
     child = subprocess.Popen([TOOL, *map(str, args)], stdin=subprocess.PIPE, env={"PATH": os.environ["PATH"], "KEYLADDER_CONF": conf.file})
     with open(source, "rb") as file:
         shutil.copyfileobj(file, child.stdin, 1 << 20)
     child.stdin.flush()
-    # What the pipe still holds is 64 KiB at most.
     end = time.monotonic() + 60
+    left = bytearray(4)
     while time.monotonic() < end:
-        with open(f"/proc/{child.pid}/io", encoding="ascii") as file:
-            if int(re.search(r"rchar: (\d+)", file.read())[1]) >= size:
-                break
+        fcntl.ioctl(child.stdin, termios.FIONREAD, left)
+        if int.from_bytes(left, sys.byteorder) == 0:
+            break
         time.sleep(0.01)
     with open(f"/proc/{child.pid}/status", encoding="ascii") as file:
         peak = int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1])
