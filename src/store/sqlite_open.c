@@ -217,7 +217,8 @@ static enum kl_rc use_log(struct kl_sqlite *sqlite)
         if (code != SQLITE_ROW) {
             rc = kl_sqlite_rc(sqlite, code, "set WAL");
         } else if (mode == NULL || strcmp((const char *)mode, "wal") != 0) {
-            rc = kl_fail(KL_STORE, "%s cannot be given a write-ahead log", sqlite->path);
+            rc = kl_vfs_refusal();
+            if (rc == KL_OK) rc = kl_fail(KL_STORE, "%s cannot be given a write-ahead log", sqlite->path);
         }
     }
     sqlite3_finalize(statement);

@@ -17,6 +17,13 @@ static sqlite3_vfs *system_vfs; /* SQLite's own, for its clock, its sleep and it
 static _Thread_local enum kl_rc refused;
 static char name[32];
 
+int kl_vfs_refuse(enum kl_rc rc)
+{
+    refused = rc;
+    if (rc == KL_OK) return SQLITE_OK;
+    return rc == KL_STORE_FULL ? SQLITE_FULL : SQLITE_CANTOPEN;
+}
+
 static struct kl_vfs_file *of(sqlite3_file *base)
 {
     return (struct kl_vfs_file *)base;
@@ -177,6 +184,7 @@ static enum kl_rc open_file(struct kl_vfs_file *file, int flags)
 static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out_flags)
 {
     struct kl_vfs_file *file = of(base);
+    int code;
 
     (void)vfs;
     memset(file, 0, sizeof *file);
@@ -185,9 +193,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
     file->path = path;
     file->fd = -1;
     file->read_only = (flags & SQLITE_OPEN_READONLY) != 0;
-    refused = open_file(file, flags);
-    if (refused == KL_STORE_FULL) return SQLITE_FULL;
-    if (refused != KL_OK) return SQLITE_CANTOPEN;
+    code = kl_vfs_refuse(open_file(file, flags));
+    if (code != SQLITE_OK) return code;
     base->pMethods = &methods;
     if (out_flags == NULL) return SQLITE_OK;
     *out_flags = flags;

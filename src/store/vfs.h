@@ -58,5 +58,7 @@ int kl_vfs_shm_unmap(sqlite3_file *base, int remove);
 bool kl_vfs_lock_bytes(int fd, short type, off_t first, off_t count);
 /* SQLITE_BUSY if somebody else holds it, else an error. */
 int kl_vfs_lock_result(int error);
+/* SQLite's code for a result of kl_file_open, which is kept for kl_vfs_refusal. */
+int kl_vfs_refuse(enum kl_rc rc);
 
 #endif

@@ -65,8 +65,8 @@ static int open_shm(struct kl_vfs_file *file)
 
     /* Read-only and nobody made an index yet: SQLite then reads the log itself, and asks again each time. */
     if (rc == KL_NOT_FOUND && file->shm.read_only) return SQLITE_READONLY_CANTINIT;
-    if (rc == KL_STORE_FULL) return SQLITE_FULL;
-    if (rc != KL_OK) return SQLITE_CANTOPEN;
+    code = kl_vfs_refuse(rc);
+    if (code != SQLITE_OK) return code;
     code = attach(&file->shm);
     if (code != SQLITE_OK && code != SQLITE_READONLY_CANTINIT) close_shm(&file->shm);
     return code;

@@ -104,12 +104,15 @@ struct kl_row fixture_row_named(unsigned number, const char *label, const char *
     return row;
 }
 
+/* Names are kept for so many rows of a thread, then used again. */
+enum { KEPT = 2048 };
+
 struct kl_row fixture_row(unsigned number)
 {
-    static _Thread_local char labels[8][24];
-    static _Thread_local char ids[8][24];
+    static _Thread_local char labels[KEPT][24];
+    static _Thread_local char ids[KEPT][24];
     static _Thread_local unsigned next;
-    unsigned at = next++ % 8;
+    unsigned at = next++ % KEPT;
 
     snprintf(labels[at], sizeof labels[at], "label-%u", number);
     snprintf(ids[at], sizeof ids[at], "id-%u", number);
