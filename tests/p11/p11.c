@@ -182,6 +182,11 @@ void *p11_sym(const char *name)
     return dlsym(p11_handle, name);
 }
 
+bool is_sanitized(void)
+{
+    return dlsym(RTLD_DEFAULT, "__asan_init") || dlsym(RTLD_DEFAULT, "__tsan_init");
+}
+
 /* ---- sandboxes ---- */
 
 static void write_file(const char *name, mode_t mode, const char *text)

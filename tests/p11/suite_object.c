@@ -35,7 +35,7 @@ static CK_RV create_key(CK_SESSION_HANDLE session, CK_ATTRIBUTE *more, CK_ULONG 
 {
     CK_ATTRIBUTE template[24] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_BYTES(CKA_VALUE, value32, 32) };
 
-    memcpy(template + 3, more, count * sizeof *more);
+    if (count) memcpy(template + 3, more, count * sizeof *more);
     return p11->C_CreateObject(session, template, 3 + count, key);
 }
 
