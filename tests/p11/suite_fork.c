@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -182,7 +183,7 @@ TEST(a_fork_before_initialize_needs_nothing)
 
 /* ---- forks among busy threads ---- */
 
-static volatile bool enough;
+static atomic_bool enough;
 static unsigned long rounds[4];
 
 static void *busy(void *arg)
