@@ -604,7 +604,7 @@ class Key:
         if self.level is None:
             raise Misuse(f"{self.row} is no key of the ladder, and has no record keys")
         check_record_key(record.key_type, record.length)
-        return Child(min(self.level + 1, 3), record.info, record.length, record.key_type, salt=record.salt).derive(self.value)
+        return Child(self.level + 1, record.info, record.length, record.key_type, salt=record.salt).derive(self.value)
 
 
 LADDER = {b"master": 0, b"dek": 1, b"fek": 2}
@@ -767,8 +767,9 @@ def open_ciphertext(ladder, source, label, aad, record):
     key = ladder.open(rows[0])
     value = key.value if record is None else key.child(record)
     if ciphertext_format == 1:
-        return iter([open_envelope(value, header, source.read(), aad)])
-    return stream_chunks(value, header, source, aad)
+        yield open_envelope(value, header, source.read(), aad)
+    else:
+        yield from stream_chunks(value, header, source, aad)
 
 
 def open_raw_gcm(key, record, iv, aad, sealed, tag_length):
@@ -779,7 +780,7 @@ def open_raw_gcm(key, record, iv, aad, sealed, tag_length):
     else:
         key_type = key.row.about().key_type
         value = key.value if key.level is None else api_key(key.value, CKM_AES_GCM, len(key.value))
-    if key_type not in (CKK_AES,) or len(value) not in (16, 24, 32):
+    if key_type != CKK_AES or len(value) not in (16, 24, 32):
         raise Misuse("that key is no AES key")
     if len(sealed) < tag_length:
         raise Refused("the ciphertext was cut: it has no room for its tag")
