@@ -122,6 +122,20 @@ static bool read_text(struct kl_reader *reader, char *out, size_t cap)
     return true;
 }
 
+static enum kl_rc refuse_any(void *user, const char *name, struct kl_view value)
+{
+    (void)user;
+    (void)value;
+    return kl_fail(KL_INTEGRITY, "the store has a record %s and no token record: it was removed from outside", name);
+}
+
+/* Nothing at all: a store that no token has been made in. Something: the record that a token begins with was taken away. */
+static enum kl_rc no_token_record(struct kl_store *store)
+{
+    KL_TRY(kl_store_records(store, "", refuse_any, NULL));
+    return KL_TOKEN_UNSET;
+}
+
 enum kl_rc kl_token_record_read(struct kl_store *store, struct kl_token_record *out)
 {
     uint8_t bytes[512];
@@ -129,7 +143,7 @@ enum kl_rc kl_token_record_read(struct kl_store *store, struct kl_token_record *
     struct kl_reader reader;
     enum kl_rc rc = kl_store_record(store, "token", &room);
 
-    if (rc == KL_NOT_FOUND) return KL_TOKEN_UNSET;
+    if (rc == KL_NOT_FOUND) return no_token_record(store);
     if (rc == KL_BUFFER) return kl_fail(KL_INTEGRITY, "the token record is too long");
     if (rc != KL_OK) return rc;
     reader = kl_reader_of(kl_view_of(bytes, room.len));

@@ -407,7 +407,23 @@ static void a_whole_token_verifies_and_a_changed_one_does_not(void)
     END();
 }
 
-UNIT_MAIN("ladder/ladder", UNIT(a_token_that_does_not_exist_yet_is_not_initialised), UNIT(a_new_token_has_a_label_a_serial_and_no_user_pin),
+static void a_token_whose_first_record_was_removed_is_not_taken_for_a_new_one(void)
+{
+    struct kl_token_facts facts;
+    char command[256];
+
+    BEGIN();
+    CU_ASSERT(kl_ladder_logout(at.ladder) == KL_OK);
+    snprintf(command, sizeof(command), "sqlite3 %s \"delete from token_records where name = 'token'\"", at.store_path);
+    CU_ASSERT_FATAL(system(command) == 0);
+    CU_ASSERT(kl_ladder_facts(at.ladder, &facts) == KL_INTEGRITY);
+    CU_ASSERT(login(KL_ROLE_USER, FIXTURE_USER_PIN) == KL_INTEGRITY);
+    CU_ASSERT(kl_ladder_create(at.ladder, kl_view_text("mine now"), kl_view_text("so-pin-1")) == KL_INTEGRITY);
+    END();
+}
+
+UNIT_MAIN("ladder/ladder", UNIT(a_token_whose_first_record_was_removed_is_not_taken_for_a_new_one),
+          UNIT(a_token_that_does_not_exist_yet_is_not_initialised), UNIT(a_new_token_has_a_label_a_serial_and_no_user_pin),
           UNIT(a_bad_label_or_pin_makes_no_token), UNIT(only_the_right_pin_of_the_right_role_opens),
           UNIT(ten_wrong_pins_lock_and_the_security_officer_unlocks), UNIT(a_right_pin_forgets_the_wrong_ones),
           UNIT(a_pin_is_changed_with_the_old_one_only), UNIT(keys_grow_and_are_the_same_after_a_restart),
