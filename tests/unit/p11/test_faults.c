@@ -108,7 +108,7 @@ static bool write_files(void)
     return write_file("passphrase", passphrase.data, passphrase.len) && write_file("keyladder.conf", text, strlen(text));
 }
 
-#define SO_PIN ((CK_UTF8CHAR_PTR) "so-pin-1")
+#define SO_PIN ((CK_UTF8CHAR_PTR)(uintptr_t) "so-pin-1")
 
 static CK_RV make_token(void)
 {
@@ -216,7 +216,7 @@ static CK_RV derive(struct work *work, CK_OBJECT_HANDLE parent)
                               .bExpand = CK_TRUE,
                               .prfHashMechanism = CKM_SHA256,
                               .ulSaltType = CKF_HKDF_SALT_NULL,
-                              .pInfo = (CK_BYTE_PTR) "4711",
+                              .pInfo = (CK_BYTE_PTR)(uintptr_t) "4711",
                               .ulInfoLen = 4 };
     CK_MECHANISM mechanism = { CKM_HKDF_DERIVE, &params, sizeof(params) };
     CK_ATTRIBUTE template = { CKA_TOKEN, &no, sizeof(no) };
