@@ -50,6 +50,12 @@ class Result:
         return json.loads(self.err)["error"]
 
 
+def default_signals():
+    """Whatever a caller in the background ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def run(*args, conf=None, stdin=b"", env=None, umask=None, limits=(), user=None, tty=False, stdout=None, pass_fds=()):
     """Runs keyladder without a terminal of its own; `limits` are (which, value)."""
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **{k: v for k, v in os.environ.items() if k.startswith(("ASAN_", "LSAN_", "UBSAN_"))}}
@@ -109,6 +115,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             try:
+                default_signals()
                 if stdin is not None:
                     os.dup2(stdin, 0)
                 if stdout is not None:
