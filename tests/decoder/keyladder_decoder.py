@@ -348,7 +348,7 @@ class Metadata:
     flags: int
     attributes: dict
 
-    GENERATED, SALT_TYPE, SALT, INFO, VALUE = 18, 0xCB4C0101, 0xCB4C0102, 0xCB4C0103, 0x11
+    SALT_TYPE, SALT, INFO, VALUE = 0xCB4C0101, 0xCB4C0102, 0xCB4C0103, 0x11
 
     @classmethod
     def read(cls, data, what):
