@@ -27,17 +27,16 @@ static const CK_RV codes[][FAMILIES] = {
 #undef KL_RC
 };
 
-/* What an administrator wants to know; a caller's own mistakes are for the debug log. */
+/* What an administrator wants to know. A caller's own mistakes are for the debug log, as is what the ladder (PINs) and the roots have told themselves. */
 static const struct {
     enum kl_rc rc;
     enum kl_log_level level;
 } grave[] = {
-    { KL_MEMORY, KL_LOG_ERROR },         { KL_CONFIG, KL_LOG_ERROR },           { KL_PERMISSION, KL_LOG_ERROR },
-    { KL_LOCKED_MEMORY, KL_LOG_ERROR },  { KL_CRYPTO, KL_LOG_ERROR },           { KL_NO_RANDOM, KL_LOG_ERROR },
-    { KL_INTEGRITY, KL_LOG_ERROR },      { KL_STORE, KL_LOG_ERROR },            { KL_STORE_BUSY, KL_LOG_ERROR },
-    { KL_STORE_FULL, KL_LOG_ERROR },     { KL_STORE_NEWER, KL_LOG_ERROR },      { KL_ROOT_UNREACHABLE, KL_LOG_ERROR },
-    { KL_ROOT_DENIED, KL_LOG_ERROR },    { KL_ROOT_REFUSED, KL_LOG_ERROR },     { KL_PIN_LOCKED, KL_LOG_WARNING },
-    { KL_PIN_WRONG, KL_LOG_NOTICE },     { KL_STORE_READ_ONLY, KL_LOG_WARNING }, { KL_REENTERED, KL_LOG_WARNING },
+    { KL_MEMORY, KL_LOG_ERROR },      { KL_LOCKED_MEMORY, KL_LOG_ERROR },     { KL_CRYPTO, KL_LOG_ERROR },
+    { KL_NO_RANDOM, KL_LOG_ERROR },   { KL_CONFIG, KL_LOG_ERROR },            { KL_PERMISSION, KL_LOG_ERROR },
+    { KL_INTEGRITY, KL_LOG_ERROR },   { KL_STORE, KL_LOG_ERROR },             { KL_STORE_BUSY, KL_LOG_ERROR },
+    { KL_STORE_FULL, KL_LOG_ERROR },  { KL_STORE_READ_ONLY, KL_LOG_WARNING }, { KL_STORE_NEWER, KL_LOG_ERROR },
+    { KL_REENTERED, KL_LOG_WARNING },
 };
 
 /* This thread is in a call of ours. */

@@ -57,9 +57,10 @@ CK_RV C_GetObjectSize(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ULO
 CK_RV C_GetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *template, CK_ULONG count)
 {
     struct kl_call call;
-    struct kl_template mine = { .count = 0 };
+    struct kl_template mine;
     enum kl_rc rc = kl_call_enter(&call, KL_FN_C_GetAttributeValue, session, KL_NEED_SESSION);
 
+    mine.count = 0;
     if (rc == KL_OK && count == 0) rc = KL_ARG; /* asks for nothing */
     if (rc == KL_OK) rc = kl_template_read(&mine, template, count);
     if (rc == KL_OK) rc = kl_object_read(call.session, object, mine.items, mine.count);

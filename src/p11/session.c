@@ -18,7 +18,7 @@ CK_RV C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIF
     (void)notify;
     if (rc == KL_OK) rc = kl_call_find_slot(&call, slot);
     if (rc == KL_OK && session == NULL) rc = KL_ARG;
-    if (rc == KL_OK && (flags & CKF_ASYNC_SESSION) != 0) rc = KL_ARG;
+    if (rc == KL_OK && (flags & CKF_ASYNC_SESSION) != 0) rc = KL_SESSION_ASYNC;
     if (rc == KL_OK) rc = kl_session_open(call.token, flags, &handle);
     if (rc == KL_OK) rc = kl_caller_write(session, &handle, sizeof handle);
     return kl_call_leave(&call, rc);

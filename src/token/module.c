@@ -22,10 +22,10 @@
  * unused one, in glibc and in musl). So a child's threads may race into C_Initialize.
  */
 struct life {
-    pthread_mutex_t lock;      /* C_Initialize and C_Finalize, one at a time */
+    _Atomic bool is_open;      /* every call reads it, so nothing that is often written shares its cache line */
+    _Alignas(64) _Atomic CK_ULONG inside; /* calls that hold no session's lock */
+    _Alignas(64) pthread_mutex_t lock;    /* C_Initialize and C_Finalize, one at a time */
     pthread_cond_t idle;       /* nobody is inside any more */
-    _Atomic bool is_open;
-    _Atomic CK_ULONG inside;   /* calls that hold no session's lock */
     bool has_begun;            /* this process has called kl_module_open */
 };
 
@@ -140,11 +140,11 @@ static enum kl_rc configure(struct slots **out)
     kl_conf_path(path, sizeof path);
     rc = read_configuration(path, out);
     if (rc == KL_OK || rc == KL_MEMORY) return rc;
+    *out = NULL;
+    if (rc == KL_NOT_FOUND && secure_getenv("KEYLADDER_CONF") == NULL) return KL_OK;
     /* The log's own settings may be what is wrong; where syslog is not to be had either, nothing is. */
     log_rc = kl_log_open("syslog", KL_LOG_NOTICE);
-    if (log_rc == KL_OK)
-        kl_log(rc == KL_NOT_FOUND ? KL_LOG_INFO : KL_LOG_ERROR, "no token is offered: %s", *kl_fail_words() != '\0' ? kl_fail_words() : path);
-    *out = NULL;
+    if (log_rc == KL_OK) kl_log(KL_LOG_ERROR, "no token is offered: %s", *kl_fail_words() != '\0' ? kl_fail_words() : path);
     return KL_OK;
 }
 

@@ -31,7 +31,8 @@ struct kl_token {
 
 /*
  * Reads the configuration and makes a slot per [token]; no store, network or thread is touched. A missing, unsafe or
- * malformed configuration offers no slot, is logged once, and is not a failure. KL_INITIALIZED, KL_MEMORY, KL_CRYPTO.
+ * malformed configuration offers no slot, is logged once (one that nobody named and that is not there is not), and is no
+ * failure: a module that every process of a system loads leaves those alone that do not use it. KL_INITIALIZED, KL_MEMORY, KL_CRYPTO.
  * In a forked child everything inherited is abandoned first, locks included.
  */
 KL_MUST_USE enum kl_rc kl_module_open(void);

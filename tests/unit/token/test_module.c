@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -313,7 +314,9 @@ static int opens_in_time(void)
     UNIT_NEED(kl_module_open() == KL_OK);
     UNIT_NEED(kl_token_count() == 2);
     UNIT_NEED(kl_module_close() == KL_OK);
-    return 0;
+    /* Nobody is to look for leaks here: what the parent's other thread was holding is lost to its child. */
+    raise(SIGKILL);
+    return 1;
 }
 
 static void a_fork_in_the_middle_of_opening_or_closing_does_no_harm(void)
@@ -323,7 +326,7 @@ static void a_fork_in_the_middle_of_opening_or_closing_does_no_harm(void)
     sandbox_begin();
     atomic_store(&step, 0);
     CU_ASSERT_EQUAL_FATAL(pthread_create(&opener, NULL, open_and_close, NULL), 0);
-    for (int i = 0; i < FORKS_AMONG_THREADS; i++) CU_ASSERT_EQUAL(unit_in_child(opens_in_time), 0);
+    for (int i = 0; i < FORKS_AMONG_THREADS; i++) CU_ASSERT_EQUAL(unit_in_child(opens_in_time), 256 + SIGKILL);
     atomic_store(&step, 1);
     pthread_join(opener, NULL);
     CU_ASSERT_EQUAL(atomic_load(&wrong), 0);
