@@ -93,7 +93,7 @@ static const CK_INTERFACE *interface_find(const char *name, const CK_VERSION *ve
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 {
-    const CK_FUNCTION_LIST *mine = &kl_list_2_40;
+    const void *mine = &kl_list_2_40;
 
     return kl_call_answer(KL_FN_C_GetFunctionList, kl_caller_write(list, &mine, sizeof mine));
 }
@@ -108,7 +108,7 @@ CK_RV C_GetInterfaceList(CK_INTERFACE *list, CK_ULONG *count)
 
 CK_RV C_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface, CK_FLAGS flags)
 {
-    const CK_INTERFACE *found = interface_find((const char *)name, version, flags);
+    const void *found = interface_find((const char *)name, version, flags);
 
     return kl_call_answer(KL_FN_C_GetInterface, found == NULL ? KL_ARG : kl_caller_write(interface, &found, sizeof found));
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* PKCS#11 v3.1 5.7: object management functions. */
+#include "token/object.h"
 #include "keyladder/pkcs11.h"
 #include "p11/buffer.h"
 #include "p11/call.h"
-#include "token/object.h"
 
 CK_RV C_CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *object)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* PKCS#11 v3.1 5.6: session management functions. */
+#include "token/session.h"
 #include "keyladder/pkcs11.h"
 #include "p11/buffer.h"
 #include "p11/call.h"
 #include "token/object.h"
 #include "token/op.h"
-#include "token/session.h"
 #include "token/token.h"
 
 CK_RV C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify, CK_SESSION_HANDLE *session)

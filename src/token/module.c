@@ -22,11 +22,11 @@
  * unused one, in glibc and in musl). So a child's threads may race into C_Initialize.
  */
 struct life {
-    _Atomic bool is_open;      /* every call reads it, so nothing that is often written shares its cache line */
+    _Atomic bool is_open;                 /* every call reads it, so nothing that is often written shares its cache line */
     _Alignas(64) _Atomic CK_ULONG inside; /* calls that hold no session's lock */
     _Alignas(64) pthread_mutex_t lock;    /* C_Initialize and C_Finalize, one at a time */
-    pthread_cond_t idle;       /* nobody is inside any more */
-    bool has_begun;            /* this process has called kl_module_open */
+    pthread_cond_t idle;                  /* nobody is inside any more */
+    bool has_begun;                       /* this process has called kl_module_open */
 };
 
 /* What `life` points to before the first kl_module_open, so that looking needs no test for NULL. */
@@ -37,7 +37,7 @@ static bool has_past;
 
 /* The slots of one kl_module_open. */
 struct slots {
-    struct slots *parents;     /* what a child has abandoned, kept to show that it is not lost */
+    struct slots *parents; /* what a child has abandoned, kept to show that it is not lost */
     struct kl_conf *conf;
     size_t count;
     struct kl_token tokens[];
@@ -103,8 +103,8 @@ static enum kl_rc apply_module_settings(const struct kl_conf *conf)
         const char *name;
         enum kl_log_level level;
     } levels[] = {
-        { "error", KL_LOG_ERROR },   { "warning", KL_LOG_WARNING }, { "notice", KL_LOG_NOTICE },
-        { "info", KL_LOG_INFO },     { "debug", KL_LOG_DEBUG },
+        { "error", KL_LOG_ERROR }, { "warning", KL_LOG_WARNING }, { "notice", KL_LOG_NOTICE },
+        { "info", KL_LOG_INFO },   { "debug", KL_LOG_DEBUG },
     };
     const struct kl_conf_section *module = kl_conf_at(conf, KL_CONF_MODULE, 0);
     const struct kl_conf_section *log = kl_conf_at(conf, KL_CONF_LOG, 0);
@@ -159,7 +159,8 @@ static enum kl_rc make_page(void)
     enum kl_rc rc = KL_OK;
 
     if (page == MAP_FAILED) return kl_fail(KL_MEMORY, "no memory for the module's own page: %m");
-    if (madvise(page, len, MADV_WIPEONFORK) != 0) rc = kl_fail(KL_MEMORY, "this kernel has no MADV_WIPEONFORK: Linux 4.14 or newer is needed");
+    if (madvise(page, len, MADV_WIPEONFORK) != 0)
+        rc = kl_fail(KL_MEMORY, "this kernel has no MADV_WIPEONFORK: Linux 4.14 or newer is needed");
     if (rc != KL_OK || !atomic_compare_exchange_strong(&life, &theirs, page)) munmap(page, len);
     return rc;
 }

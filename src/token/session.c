@@ -20,8 +20,8 @@ _Static_assert(KL_SESSIONS_MAX < SLOT_MASK, "a handle has room for every slot");
 
 static struct kl_session *_Atomic segments[SEGMENTS];
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic CK_ULONG made;  /* slots that have been in use */
-static CK_ULONG first_free;    /* slot + 1, the head of a list, or 0 */
+static _Atomic CK_ULONG made; /* slots that have been in use */
+static CK_ULONG first_free;   /* slot + 1, the head of a list, or 0 */
 
 /* Of a slot whose segment is there. */
 static struct kl_session *slot_at(CK_ULONG slot)

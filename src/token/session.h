@@ -26,10 +26,10 @@ struct kl_session {
     _Atomic CK_SESSION_HANDLE handle;  /* 0 while the slot is free */
     struct kl_token *_Atomic token;
     bool is_rw;
-    CK_ULONG device_error;             /* CK_SESSION_INFO.ulDeviceError */
-    struct kl_op ops[KL_OPS];          /* one slot per kind of operation */
-    struct kl_iv_ring *ivs;            /* IVs that produced ciphertext here (token/op.h) */
-    CK_SESSION_HANDLE last_handle;     /* the table's: what this slot was known as, or 0; and the next free slot */
+    CK_ULONG device_error;         /* CK_SESSION_INFO.ulDeviceError */
+    struct kl_op ops[KL_OPS];      /* one slot per kind of operation */
+    struct kl_iv_ring *ivs;        /* IVs that produced ciphertext here (token/op.h) */
+    CK_SESSION_HANDLE last_handle; /* the table's: what this slot was known as, or 0; and the next free slot */
     CK_ULONG next_free;
 };
 

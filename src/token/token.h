@@ -18,15 +18,15 @@ struct kl_shelf;
 struct kl_token {
     CK_SLOT_ID slot;
     struct kl_ladder *ladder;
-    struct kl_shelf *shelf;          /* its objects (token/shelf.h) */
-    pthread_mutex_t lock;            /* the counters below; never held across a call into the ladder that may reach a root or a KDF */
+    struct kl_shelf *shelf; /* its objects (token/shelf.h) */
+    pthread_mutex_t lock;   /* the counters below; never held across a call into the ladder that may reach a root or a KDF */
     CK_ULONG sessions;
     CK_ULONG rw_sessions;
-    bool is_changing;                /* a login, logout, C_InitToken or the last close is under way; others wait on `changed` */
+    bool is_changing; /* a login, logout, C_InitToken or the last close is under way; others wait on `changed` */
     pthread_cond_t changed;
-    _Atomic CK_ULONG login_epoch;    /* one more at every logout: operations from before are dead */
-    _Atomic bool is_known;           /* the token has been seen to be initialised, which it then stays */
-    _Atomic enum kl_rc told;         /* what the log has last been told about the store, so that it is told once */
+    _Atomic CK_ULONG login_epoch; /* one more at every logout: operations from before are dead */
+    _Atomic bool is_known;        /* the token has been seen to be initialised, which it then stays */
+    _Atomic enum kl_rc told;      /* what the log has last been told about the store, so that it is told once */
 };
 
 /*

@@ -198,7 +198,8 @@ static void a_callers_mistake_is_for_the_debug_log(void)
     token_end();
 }
 
-UNIT_MAIN("p11/call", UNIT(nothing_works_before_initialize_and_after_finalize), UNIT(a_library_that_calls_back_is_refused_and_does_not_hang),
-          UNIT(a_session_that_is_not_there_is_refused), UNIT(a_failure_lets_go_of_the_session), UNIT(errno_is_left_as_it_was),
-          UNIT(a_mishap_has_the_name_that_its_function_knows), UNIT(tampering_shows_in_the_session_and_nothing_else_does),
-          UNIT(a_failure_of_the_store_is_one_line_with_its_words), UNIT(a_callers_mistake_is_for_the_debug_log))
+UNIT_MAIN("p11/call", UNIT(nothing_works_before_initialize_and_after_finalize),
+          UNIT(a_library_that_calls_back_is_refused_and_does_not_hang), UNIT(a_session_that_is_not_there_is_refused),
+          UNIT(a_failure_lets_go_of_the_session), UNIT(errno_is_left_as_it_was), UNIT(a_mishap_has_the_name_that_its_function_knows),
+          UNIT(tampering_shows_in_the_session_and_nothing_else_does), UNIT(a_failure_of_the_store_is_one_line_with_its_words),
+          UNIT(a_callers_mistake_is_for_the_debug_log))

@@ -11,7 +11,7 @@
 struct sandbox {
     char folder[64];
     char conf[128];
-    char so_pin[64];    /* of the generated kind, which cost no time */
+    char so_pin[64]; /* of the generated kind, which cost no time */
     char user_pin[64];
 };
 extern struct sandbox sandbox;

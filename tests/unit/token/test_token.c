@@ -68,7 +68,8 @@ static void a_store_that_cannot_be_opened_keeps_its_slot_and_says_why(void)
     CK_SESSION_HANDLE handle;
 
     sandbox_begin();
-    snprintf(command, sizeof command, "echo this is no database, it is something else >%s/demo.db && chmod 600 %s/demo.db", sandbox.folder, sandbox.folder);
+    snprintf(command, sizeof command, "echo this is no database, it is something else >%s/demo.db && chmod 600 %s/demo.db", sandbox.folder,
+             sandbox.folder);
     CU_ASSERT_EQUAL_FATAL(system(command), 0);
     CU_ASSERT_EQUAL_FATAL(kl_module_open(), KL_OK);
     CU_ASSERT_EQUAL_FATAL(kl_token_count(), 2);
@@ -107,7 +108,8 @@ static void a_token_is_not_made_with_a_bad_pin_or_label(void)
     CU_ASSERT_EQUAL_FATAL(kl_module_open(), KL_OK);
     token = kl_token_at(0);
     memset(pin_that_is_too_long, 'p', sizeof pin_that_is_too_long);
-    CU_ASSERT_EQUAL(kl_token_init(token, kl_view_of(pin_that_is_too_long, sizeof pin_that_is_too_long), kl_view_text(LABEL)), KL_PIN_LENGTH);
+    CU_ASSERT_EQUAL(kl_token_init(token, kl_view_of(pin_that_is_too_long, sizeof pin_that_is_too_long), kl_view_text(LABEL)),
+                    KL_PIN_LENGTH);
     CU_ASSERT_EQUAL(kl_token_init(token, kl_view_text("abc"), kl_view_text(LABEL)), KL_PIN_LENGTH);
     CU_ASSERT_EQUAL(kl_token_init(token, kl_view_text(""), kl_view_text(LABEL)), KL_PIN_LENGTH);
     CU_ASSERT_NOT_EQUAL(kl_token_init(token, so_pin(), kl_view_text("                                ")), KL_OK);
