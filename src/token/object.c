@@ -142,7 +142,7 @@ static enum kl_rc store_token(struct kl_hold *hold, const struct kl_draft *draft
 
 static enum kl_rc store_change(struct kl_hold *hold, const struct kl_draft *draft, struct kl_key *key)
 {
-    struct kl_arrival arrival = { .record = &draft->record, .key = key };
+    struct kl_arrival arrival = { .record = &draft->record, .key = key, .is_key_new = draft->has_value };
     KL_AUTO(kl_record) changed = { 0 };
     struct kl_place place = { NULL, NULL, 0 };
     enum kl_rc rc = kl_place_room(&draft->record, draft->value.len + KL_PLACE_SPARE, &place);

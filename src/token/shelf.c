@@ -653,6 +653,8 @@ static enum kl_rc ask_store(struct kl_shelf *shelf, struct kl_object *object)
     KL_AUTO(kl_record) record = { 0 };
     enum kl_rc rc = kl_ladder_get(shelf->token->ladder, shot->id, kl_snapshot_label(shot), &record);
 
+    /* Not under the label that it had: gone, or called otherwise by now. */
+    if (rc == KL_NOT_FOUND) rc = kl_ladder_get(shelf->token->ladder, shot->id, kl_view_of(NULL, 0), &record);
     kl_snapshot_put(shot);
     if (rc == KL_NOT_FOUND) return settle(shelf, object, NULL, reading);
     /* A public object before login: what the search showed is all there is to know. */
@@ -763,10 +765,10 @@ enum kl_rc kl_shelf_add(struct kl_shelf *shelf, struct kl_place *place, const st
 /* The lock is held. */
 static void put_change(struct kl_shelf *shelf, struct kl_object *object, struct kl_place *place, const struct kl_arrival *arrival)
 {
-    struct kl_key *key = arrival->key ? kl_key_get(arrival->key) : kl_snapshot_key(object->shot);
+    struct kl_key *kept = arrival->is_key_new ? NULL : kl_snapshot_key(object->shot);
 
-    kl_snapshot_keep_key(place->room, key);
-    kl_key_put(key);
+    kl_snapshot_keep_key(place->room, arrival->is_key_new ? arrival->key : kept);
+    kl_key_put(kept);
     unlink_names(shelf, object);
     set_shot(object, place->room);
     place->room = NULL;

@@ -84,6 +84,7 @@ void kl_place_clear(struct kl_place *place);
 struct kl_arrival {
     const struct kl_record *record;
     struct kl_key *key;
+    bool is_key_new;           /* of a change: `key` takes the place of the one there was, even if it is NULL */
     CK_SESSION_HANDLE owner;
     struct kl_commit commit;
 };
@@ -91,7 +92,7 @@ struct kl_arrival {
 KL_MUST_USE enum kl_rc kl_shelf_add(struct kl_shelf *shelf, struct kl_place *place, const struct kl_arrival *arrival,
                                     CK_OBJECT_HANDLE *out);
 /*
- * An object's attributes have changed from those in `from`. Its key stays unless `arrival` brings another. Uses up place->room.
+ * An object's attributes have changed from those in `from`. Its key stays unless arrival->is_key_new. Uses up place->room.
  * KL_CONFLICT: another thread was quicker with a session object, which no store arbitrates.
  */
 KL_MUST_USE enum kl_rc kl_shelf_change(struct kl_shelf *shelf, struct kl_object *object, const struct kl_snapshot *from,

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* How often the store is asked, and that what is answered without asking is right. */
+#include "token/shelf.h"
+
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "fixture.h"
+
+/* --- the store, counted --- */
+
+enum kl_rc __real_kl_ladder_read(struct kl_ladder *ladder, const struct kl_query *query, struct kl_cursor *cursor, struct kl_records *out);
+enum kl_rc __wrap_kl_ladder_read(struct kl_ladder *ladder, const struct kl_query *query, struct kl_cursor *cursor, struct kl_records *out);
+enum kl_rc __real_kl_ladder_get(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], struct kl_view label, struct kl_record *out);
+enum kl_rc __wrap_kl_ladder_get(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], struct kl_view label, struct kl_record *out);
+uint64_t __real_kl_ladder_mark(struct kl_ladder *ladder);
+uint64_t __wrap_kl_ladder_mark(struct kl_ladder *ladder);
+
+static unsigned reads, gets, marks;
+static enum kl_rc read_rc;
+static uint64_t mark_is; /* 0: as it is */
+
+enum kl_rc __wrap_kl_ladder_read(struct kl_ladder *ladder, const struct kl_query *query, struct kl_cursor *cursor, struct kl_records *out)
+{
+    reads++;
+    return read_rc != KL_OK ? read_rc : __real_kl_ladder_read(ladder, query, cursor, out);
+}
+
+enum kl_rc __wrap_kl_ladder_get(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], struct kl_view label, struct kl_record *out)
+{
+    gets++;
+    return __real_kl_ladder_get(ladder, id, label, out);
+}
+
+uint64_t __wrap_kl_ladder_mark(struct kl_ladder *ladder)
+{
+    marks++;
+    return mark_is ? mark_is : __real_kl_ladder_mark(ladder);
+}
+
+static unsigned asked(void)
+{
+    unsigned count = reads + gets;
+
+    reads = gets = 0;
+    return count;
+}
+
+/* --- a clock that stands --- */
+
+static int64_t second = 1000;
+
+static int64_t coarse(void)
+{
+    return second * 1000000000;
+}
+
+static int64_t wall(void)
+{
+    return kl_clock_system.wall();
+}
+
+static int64_t steady(void)
+{
+    return kl_clock_system.steady();
+}
+
+static const struct kl_clock standing = { .wall = wall, .steady = steady, .coarse = coarse };
+
+static struct kl_session *session;
+
+static void begin(void)
+{
+    kl_clock = &standing;
+    mark_is = 0;
+    read_rc = KL_OK;
+    fixture_begin();
+    session = session_new(CKF_RW_SESSION);
+    log_in();
+    asked();
+}
+
+static void end(void)
+{
+    session_end(session);
+    fixture_end();
+    kl_clock = &kl_clock_system;
+}
+
+/* Somebody else commits: another process, with the same token. */
+static int commit_elsewhere(void)
+{
+    struct kl_session *theirs = NULL;
+    CK_SESSION_HANDLE handle;
+    struct kl_token *token;
+
+    UNIT_NEED(kl_module_open() == KL_OK);
+    token = kl_token_at(0);
+    UNIT_NEED(token != NULL);
+    UNIT_NEED(kl_session_open(token, CKF_SERIAL_SESSION | CKF_RW_SESSION, &handle) == KL_OK);
+    UNIT_NEED(kl_token_login(token, CKU_USER, user_pin()) == KL_OK);
+    UNIT_NEED(kl_session_enter(handle, &theirs) == KL_OK);
+    kl_session_leave(theirs);
+    if (find_label(theirs, "doomed")) UNIT_NEED(kl_object_destroy(theirs, find_label(theirs, "doomed")) == KL_OK);
+    if (find_label(theirs, "renamed")) {
+        CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "after") };
+
+        UNIT_NEED(kl_object_write(theirs, find_label(theirs, "renamed"), label, 1) == KL_OK);
+    }
+    UNIT_NEED(aes_key(theirs, true, "elsewhere") != 0);
+    return 0;
+}
+
+static void somebody_commits(void)
+{
+    CU_ASSERT_EQUAL(unit_in_child(commit_elsewhere), 0);
+}
+
+/* --- what is known --- */
+
+static void a_label_is_asked_for_once(void)
+{
+    begin();
+    CU_ASSERT(find_label(session, "master") != 0);
+    CU_ASSERT(asked() > 0);
+    CU_ASSERT(find_label(session, "master") != 0);
+    CU_ASSERT_EQUAL(asked(), 0);
+    end();
+}
+
+static void a_label_that_nothing_has_is_asked_for_once(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(find_label(session, "nobody"), 0);
+    CU_ASSERT(asked() > 0);
+    CU_ASSERT_EQUAL(find_label(session, "nobody"), 0);
+    CU_ASSERT_EQUAL(asked(), 0);
+    end();
+}
+
+static void a_label_too_long_to_remember_is_found_absent_all_the_same(void)
+{
+    char label[KL_ROW_LABEL_MAX + 2];
+
+    begin();
+    memset(label, 'x', sizeof label);
+    label[KL_ROW_LABEL_MAX] = '\0';
+    CU_ASSERT_EQUAL(find_label(session, label), 0);
+    CU_ASSERT_EQUAL(find_label(session, label), 0);
+    label[KL_ROW_LABEL_MAX] = 'x';
+    label[KL_ROW_LABEL_MAX + 1] = '\0';
+    CU_ASSERT_EQUAL(find_label(session, label), 0);
+    end();
+}
+
+static void our_own_commit_costs_nothing_that_was_known(void)
+{
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    CU_ASSERT(find_label(session, "master") != 0);
+    CU_ASSERT_EQUAL(find_label(session, "mine"), 0);
+    key = aes_key(session, true, "mine");
+    asked();
+    CU_ASSERT_EQUAL(find_label(session, "mine"), key);
+    CU_ASSERT(find_label(session, "master") != 0);
+    CU_ASSERT_EQUAL(asked(), 0);
+    CU_ASSERT_EQUAL(kl_object_destroy(session, key), KL_OK);
+    asked();
+    CU_ASSERT(find_label(session, "master") != 0);
+    CU_ASSERT_EQUAL(asked(), 0);
+    CU_ASSERT_EQUAL(find_label(session, "mine"), 0);
+    end();
+}
+
+static void a_new_key_is_not_taken_for_the_only_one_of_its_label(void)
+{
+    CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "twin") };
+
+    begin();
+    CU_ASSERT(aes_key(session, true, "twin") != 0);
+    CU_ASSERT_EQUAL(kl_token_logout(demo), KL_OK);
+    log_in();
+    /* Of the first nothing is known any more. */
+    CU_ASSERT(aes_key(session, true, "twin") != 0);
+    CU_ASSERT_EQUAL(find(session, label, 1, NULL), 2);
+    asked();
+    CU_ASSERT_EQUAL(find(session, label, 1, NULL), 2);
+    CU_ASSERT_EQUAL(asked(), 0);
+    end();
+}
+
+static void a_changed_label_is_found_and_the_old_one_is_not(void)
+{
+    CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "new") };
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    key = aes_key(session, true, "old");
+    CU_ASSERT_EQUAL(find_label(session, "old"), key);
+    CU_ASSERT_EQUAL(find_label(session, "new"), 0);
+    CU_ASSERT_EQUAL(kl_object_write(session, key, label, 1), KL_OK);
+    CU_ASSERT_EQUAL(find_label(session, "new"), key);
+    CU_ASSERT_EQUAL(find_label(session, "old"), 0);
+    end();
+}
+
+static void a_whole_listing_answers_every_later_question(void)
+{
+    begin();
+    for (char name[] = "key-a"; name[4] <= 'e'; name[4]++) CU_ASSERT(aes_key(session, true, name) != 0);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 6);
+    asked();
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 6);
+    CU_ASSERT(find_label(session, "key-c") != 0);
+    CU_ASSERT_EQUAL(find_label(session, "key-x"), 0);
+    CU_ASSERT_EQUAL(asked(), 0);
+    end();
+}
+
+static void session_objects_are_found_without_asking(void)
+{
+    CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_FALSE) };
+    CK_OBJECT_HANDLE key, found = 0;
+
+    begin();
+    key = aes_key(session, false, NULL);
+    asked();
+    CU_ASSERT_EQUAL(find(session, template, 1, &found), 1);
+    CU_ASSERT_EQUAL(found, key);
+    CU_ASSERT_EQUAL(asked(), 0);
+    end();
+}
+
+/* --- what others do --- */
+
+static void a_foreign_commit_is_seen_by_the_next_search(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(find_label(session, "elsewhere"), 0);
+    CU_ASSERT(find_label(session, "master") != 0);
+    somebody_commits();
+    CU_ASSERT(find_label(session, "elsewhere") != 0);
+    asked();
+    CU_ASSERT(find_label(session, "master") != 0);
+    CU_ASSERT(asked() > 0);
+    end();
+}
+
+static void the_same_version_keeps_its_handle(void)
+{
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    key = aes_key(session, true, "lasting");
+    somebody_commits();
+    CU_ASSERT_EQUAL(find_label(session, "lasting"), key);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 3);
+    CU_ASSERT_EQUAL(find_label(session, "lasting"), key);
+    end();
+}
+
+static void what_another_destroyed_is_gone_within_a_second(void)
+{
+    CK_OBJECT_HANDLE key;
+    CK_ULONG size;
+
+    begin();
+    key = aes_key(session, true, "doomed");
+    CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OK);
+    somebody_commits();
+    /* Within the second nobody looks. */
+    asked();
+    CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OK);
+    CU_ASSERT_EQUAL(asked(), 0);
+    second++;
+    CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OBJECT);
+    CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OBJECT);
+    end();
+}
+
+static void what_another_destroyed_is_not_in_the_next_listing(void)
+{
+    begin();
+    CU_ASSERT(aes_key(session, true, "doomed") != 0);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 2);
+    somebody_commits();
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 2);
+    CU_ASSERT(find_label(session, "elsewhere") != 0);
+    CU_ASSERT_EQUAL(find_label(session, "doomed"), 0);
+    end();
+}
+
+static void what_another_changed_is_read_as_it_is_now(void)
+{
+    char label[16] = "";
+    CK_ATTRIBUTE ask[] = { { CKA_LABEL, label, sizeof label } };
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    key = aes_key(session, true, "renamed");
+    CU_ASSERT_EQUAL(find_label(session, "renamed"), key);
+    somebody_commits();
+    second++;
+    CU_ASSERT_EQUAL(kl_object_read(session, key, ask, 1), KL_OK);
+    CU_ASSERT(ask[0].ulValueLen == 5 && memcmp(label, "after", 5) == 0);
+    CU_ASSERT_EQUAL(find_label(session, "after"), key);
+    CU_ASSERT_EQUAL(find_label(session, "renamed"), 0);
+    end();
+}
+
+static void a_change_over_anothers_change_keeps_both(void)
+{
+    CK_ATTRIBUTE id[] = { A_TEXT(CKA_ID, "mine") };
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    key = aes_key(session, true, "renamed");
+    somebody_commits();
+    CU_ASSERT_EQUAL(kl_object_write(session, key, id, 1), KL_OK);
+    CU_ASSERT_EQUAL(find_label(session, "after"), key);
+    CU_ASSERT_EQUAL(find(session, id, 1, NULL), 1);
+    end();
+}
+
+static void destroying_what_another_destroyed_says_so(void)
+{
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    key = aes_key(session, true, "doomed");
+    somebody_commits();
+    CU_ASSERT_EQUAL(kl_object_destroy(session, key), KL_OBJECT);
+    end();
+}
+
+/* --- when nothing may be kept --- */
+
+static void nothing_is_kept_while_a_commit_is_under_way(void)
+{
+    begin();
+    CU_ASSERT(find_label(session, "master") != 0);
+    mark_is = 12345;
+    CU_ASSERT(find_label(session, "master") != 0);
+    asked();
+    CU_ASSERT(find_label(session, "master") != 0);
+    CU_ASSERT(asked() > 0);
+    CU_ASSERT_EQUAL(find_label(session, "nobody"), 0);
+    asked();
+    CU_ASSERT_EQUAL(find_label(session, "nobody"), 0);
+    CU_ASSERT(asked() > 0);
+    end();
+}
+
+static void the_mark_is_looked_at_once_a_second(void)
+{
+    CK_OBJECT_HANDLE key;
+    CK_ULONG size;
+
+    begin();
+    key = aes_key(session, true, "often");
+    CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OK);
+    marks = 0;
+    for (int i = 0; i < 100; i++) CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OK);
+    CU_ASSERT_EQUAL(marks, 0);
+    second++;
+    for (int i = 0; i < 100; i++) CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OK);
+    CU_ASSERT_EQUAL(marks, 1);
+    end();
+}
+
+static void a_failing_store_fails_the_search_and_is_asked_again(void)
+{
+    CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "master") };
+
+    begin();
+    read_rc = KL_INTEGRITY;
+    CU_ASSERT_EQUAL(kl_find_init(session, label, 1), KL_INTEGRITY);
+    read_rc = KL_OK;
+    CU_ASSERT_EQUAL(find(session, label, 1, NULL), 1);
+    read_rc = KL_STORE;
+    second++;
+    CU_ASSERT_EQUAL(find(session, label, 1, NULL), 1);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 0);
+    CU_ASSERT_EQUAL(last_rc, KL_STORE);
+    read_rc = KL_OK;
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 1);
+    end();
+}
+
+/* --- login --- */
+
+static void handles_of_private_objects_end_with_the_login(void)
+{
+    CK_OBJECT_HANDLE key;
+    CK_ULONG size;
+
+    begin();
+    key = aes_key(session, true, "private");
+    CU_ASSERT_EQUAL(kl_token_logout(demo), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OBJECT);
+    CU_ASSERT_EQUAL(find_label(session, "private"), 0);
+    log_in();
+    CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OBJECT);
+    CU_ASSERT(find_label(session, "private") != 0);
+    CU_ASSERT(find_label(session, "private") != key);
+    end();
+}
+
+static void a_public_object_is_seen_before_login_and_proved_after_it(void)
+{
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_BOOL(CKA_TOKEN, CK_TRUE), A_BOOL(CKA_PRIVATE, CK_FALSE), A_TEXT(CKA_LABEL, "notice") };
+    CK_OBJECT_HANDLE data = 0, seen;
+    CK_ULONG size;
+
+    begin();
+    CU_ASSERT_EQUAL(kl_object_create(session, template, COUNT(template), &data), KL_OK);
+    CU_ASSERT_EQUAL(kl_token_logout(demo), KL_OK);
+    seen = find_label(session, "notice");
+    CU_ASSERT_EQUAL(seen, data);
+    CU_ASSERT_EQUAL(kl_object_size(session, seen, &size), KL_OK);
+    log_in();
+    asked();
+    CU_ASSERT_EQUAL(find_label(session, "notice"), data);
+    CU_ASSERT(asked() > 0);
+    CU_ASSERT_EQUAL(kl_object_size(session, data, &size), KL_OK);
+    end();
+}
+
+static void the_security_officer_sees_public_objects_alone(void)
+{
+    begin();
+    CU_ASSERT(aes_key(session, true, "private") != 0);
+    CU_ASSERT_EQUAL(kl_token_logout(demo), KL_OK);
+    CU_ASSERT_EQUAL(kl_token_login(demo, CKU_SO, so_pin()), KL_OK);
+    CU_ASSERT_EQUAL(find_label(session, "private"), 0);
+    CU_ASSERT_EQUAL(find_label(session, "master"), 0);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 0);
+    end();
+}
+
+static void a_closed_session_takes_its_objects_along(void)
+{
+    struct kl_session *other;
+    CK_OBJECT_HANDLE kept, lost;
+    CK_ULONG size;
+
+    begin();
+    other = session_new(0);
+    kept = aes_key(session, false, NULL);
+    lost = aes_key(other, false, NULL);
+    CU_ASSERT_EQUAL(kl_object_size(session, lost, &size), KL_OK);
+    session_end(other);
+    CU_ASSERT_EQUAL(kl_object_size(session, lost, &size), KL_OBJECT);
+    CU_ASSERT_EQUAL(kl_object_size(session, kept, &size), KL_OK);
+    end();
+}
+
+UNIT_MAIN("token/shelf", UNIT(a_label_is_asked_for_once), UNIT(a_label_that_nothing_has_is_asked_for_once),
+          UNIT(a_label_too_long_to_remember_is_found_absent_all_the_same), UNIT(our_own_commit_costs_nothing_that_was_known),
+          UNIT(a_new_key_is_not_taken_for_the_only_one_of_its_label), UNIT(a_changed_label_is_found_and_the_old_one_is_not),
+          UNIT(a_whole_listing_answers_every_later_question), UNIT(session_objects_are_found_without_asking),
+          UNIT(a_foreign_commit_is_seen_by_the_next_search), UNIT(the_same_version_keeps_its_handle),
+          UNIT(what_another_destroyed_is_gone_within_a_second), UNIT(what_another_destroyed_is_not_in_the_next_listing),
+          UNIT(what_another_changed_is_read_as_it_is_now), UNIT(a_change_over_anothers_change_keeps_both),
+          UNIT(destroying_what_another_destroyed_says_so), UNIT(nothing_is_kept_while_a_commit_is_under_way),
+          UNIT(the_mark_is_looked_at_once_a_second), UNIT(a_failing_store_fails_the_search_and_is_asked_again),
+          UNIT(handles_of_private_objects_end_with_the_login), UNIT(a_public_object_is_seen_before_login_and_proved_after_it),
+          UNIT(the_security_officer_sees_public_objects_alone), UNIT(a_closed_session_takes_its_objects_along))
