@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "base/fork.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -12,7 +11,6 @@ typedef _Atomic unsigned mark_word;
 /* What `mark` points to before the first mark, so that looking needs no test for NULL. */
 static mark_word never;
 static _Atomic(mark_word *) mark = &never;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* A page that is zero in every child. */
 static enum kl_rc page_new(mark_word **out)
@@ -33,18 +31,19 @@ static enum kl_rc page_new(mark_word **out)
 enum kl_rc kl_fork_mark(void)
 {
     mark_word *page = atomic_load(&mark);
-    enum kl_rc rc = KL_OK;
 
-    /* In a child the page is there; the lock, which a thread of the parent may have held, is not touched. */
+    /* No lock: a thread of the parent might have held it at the fork. */
     if (page == &never) {
-        pthread_mutex_lock(&lock);
-        page = atomic_load(&mark);
-        if (page == &never) rc = page_new(&page);
-        if (rc == KL_OK) atomic_store(&mark, page);
-        pthread_mutex_unlock(&lock);
+        mark_word *mine = NULL;
+
+        KL_TRY(page_new(&mine));
+        if (atomic_compare_exchange_strong(&mark, &page, mine))
+            page = mine;
+        else
+            munmap(mine, (size_t)sysconf(_SC_PAGESIZE));
     }
-    if (rc == KL_OK) atomic_store(page, 1);
-    return rc;
+    atomic_store(page, 1);
+    return KL_OK;
 }
 
 bool kl_fork_is_marked(void)

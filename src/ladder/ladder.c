@@ -92,6 +92,8 @@ enum kl_rc kl_ladder_store(struct kl_ladder *ladder, enum kl_store_mode mode, st
     }
     if (rc == KL_NOT_FOUND && mode == KL_STORE_EXISTING)
         return kl_fail(KL_TOKEN_UNSET, "token %s has not been initialised: run keyladder init, or C_InitToken", kl_ladder_name(ladder));
+    if (rc == KL_NOT_FOUND)
+        return kl_fail(KL_CONFIG, "there is no folder for the store %s: make it, for its owner alone (0700)", kl_ladder_store_path(ladder));
     if (rc != KL_OK) return rc;
     *out = store;
     return KL_OK;
