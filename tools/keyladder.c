@@ -118,5 +118,5 @@ int main(int argc, char **argv)
     status = rc == KL_OK ? cli.status : kl_cli_fail(&cli, rc);
     kl_cli_close(&cli);
     kl_interrupt_pass_on();
-    return status;
+    return (int)status;
 }
