@@ -84,13 +84,19 @@ static bool has_form(enum kl_form form, struct kl_view value)
     size_t each = sizeof(CK_MECHANISM_TYPE);
 
     switch (form) {
-    case KL_BOOL: return value.len == 1 && (value.data[0] == CK_TRUE || value.data[0] == CK_FALSE);
-    case KL_NUMBER: return value.len == sizeof(CK_ULONG);
-    case KL_DATE: return is_date(value);
-    case KL_LIST: return value.len > 0 && value.len % each == 0 && value.len / each <= KL_MECHANISMS_MAX;
+    case KL_BOOL:
+        return value.len == 1 && (value.data[0] == CK_TRUE || value.data[0] == CK_FALSE);
+    case KL_NUMBER:
+        return value.len == sizeof(CK_ULONG);
+    case KL_DATE:
+        return is_date(value);
+    case KL_LIST:
+        return value.len > 0 && value.len % each == 0 && value.len / each <= KL_MECHANISMS_MAX;
     case KL_TEXT:
-    case KL_BYTES: return true;
-    default: return false;
+    case KL_BYTES:
+        return true;
+    default:
+        return false;
     }
 }
 

@@ -21,8 +21,8 @@ enum kl_form {
     KL_NUMBER, /* CK_ULONG */
     KL_TEXT,   /* any bytes, UTF-8 by convention */
     KL_BYTES,
-    KL_DATE,   /* CK_DATE or empty */
-    KL_LIST    /* CK_MECHANISM_TYPE, one or more */
+    KL_DATE, /* CK_DATE or empty */
+    KL_LIST  /* CK_MECHANISM_TYPE, one or more */
 };
 
 /* In which templates an attribute may stand, and which way a flag may go afterwards. */
@@ -35,9 +35,9 @@ enum kl_rule {
     KL_MODIFY = 1 << 5,
     KL_ONLY_UP = 1 << 6,
     KL_ONLY_DOWN = 1 << 7,
-    KL_LOCKED = 1 << 8,  /* KL_ONLY_DOWN, and raising it is KL_PROHIBITED, not KL_ATTR_READ_ONLY */
-    KL_HIDDEN = 1 << 9,  /* the value itself: never compared in a search, read by opening the object */
-    KL_BY_SO = 1 << 10,  /* raised by the security officer alone */
+    KL_LOCKED = 1 << 8, /* KL_ONLY_DOWN, and raising it is KL_PROHIBITED, not KL_ATTR_READ_ONLY */
+    KL_HIDDEN = 1 << 9, /* the value itself: never compared in a search, read by opening the object */
+    KL_BY_SO = 1 << 10, /* raised by the security officer alone */
     KL_ON_MAKE = KL_ON_CREATE | KL_ON_GENERATE | KL_ON_DERIVE | KL_ON_UNWRAP
 };
 
@@ -58,8 +58,8 @@ struct kl_attr_spec {
     CK_ATTRIBUTE_TYPE type;
     enum kl_form form;
     unsigned rules;
-    uint32_t flag;  /* KL_BOOL: the record's flag that holds it; 0 where get and set do */
-    size_t max;     /* longest value taken; 0: as its form says */
+    uint32_t flag; /* KL_BOOL: the record's flag that holds it; 0 where get and set do */
+    size_t max;    /* longest value taken; 0: as its form says */
     /* data == NULL: the object has no such attribute. NULL for flags and for what lies among the record's extras. */
     struct kl_view (*get)(const struct kl_subject *subject, struct kl_scratch *scratch);
     /* The value has its form. NULL likewise. */

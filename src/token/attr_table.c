@@ -249,6 +249,7 @@ static enum kl_rc set_list(struct kl_draft *draft, struct kl_view value)
 /* Length of a CKA_VALUE is checked against the key's type; this keeps sums small. */
 #define VALUE_ROOM (1 << 20)
 
+/* clang-format off */
 static const struct kl_attr_spec secret_key_attrs[] = {
     /* type                       form       rules */
     { CKA_CLASS,                  KL_NUMBER, KL_ON_MAKE, .get = get_class, .set = set_class },
@@ -303,7 +304,12 @@ static const struct kl_attr_spec data_attrs[] = {
     { CKA_DESTROYABLE,            KL_BOOL,   FREELY | KL_ONLY_DOWN | KL_LOCKED, .flag = KL_FLAG_DESTROYABLE },
 };
 
-#define TABLE(class, rows) { class, rows, sizeof rows / sizeof *rows }
+/* clang-format on */
+
+#define TABLE(class, rows)                      \
+    {                                           \
+        class, rows, sizeof rows / sizeof *rows \
+    }
 const struct kl_attr_table kl_attr_tables[] = {
     TABLE(CKO_SECRET_KEY, secret_key_attrs),
     TABLE(CKO_DATA, data_attrs),

@@ -60,8 +60,10 @@ static enum kl_rc set_flag(struct kl_draft *draft, const struct kl_attr_spec *sp
 
     KL_TRY(kl_policy_flag(spec->rules, draft->applying, from, to));
     draft->named |= spec->flag;
-    if (to) draft->record.flags |= spec->flag;
-    else draft->record.flags &= ~spec->flag;
+    if (to)
+        draft->record.flags |= spec->flag;
+    else
+        draft->record.flags &= ~spec->flag;
     return KL_OK;
 }
 

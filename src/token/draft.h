@@ -16,7 +16,7 @@
 
 /* Who applies a template, and in which of its places. */
 struct kl_applying {
-    unsigned how;  /* one of KL_ON_…, KL_MODIFY */
+    unsigned how; /* one of KL_ON_…, KL_MODIFY */
     bool is_so;
 };
 
@@ -25,14 +25,14 @@ struct kl_draft {
     struct kl_record record;
     struct kl_extra extras[KL_EXTRAS_MAX]; /* record.extras points here */
     bool is_token;
-    struct kl_applying applying;           /* the template being applied */
+    struct kl_applying applying; /* the template being applied */
     bool has_key_type;
-    uint32_t named;                        /* flags that the template named */
+    uint32_t named; /* flags that the template named */
     bool has_value;
-    struct kl_view value;                  /* CKA_VALUE, the caller's memory */
+    struct kl_view value; /* CKA_VALUE, the caller's memory */
     bool has_value_len;
     CK_ULONG value_len;
-    uint8_t list[KL_MECHANISMS_MAX * 8];   /* CKA_ALLOWED_MECHANISMS as it is stored */
+    uint8_t list[KL_MECHANISMS_MAX * 8]; /* CKA_ALLOWED_MECHANISMS as it is stored */
 };
 
 /* A new object of a class, with the defaults of DESIGN section 7: nothing that a template leaves out makes it weaker. */

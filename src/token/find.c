@@ -11,7 +11,7 @@
 #include "token/shelf.h"
 
 struct search {
-    struct kl_asked asked;       /* its values point into `bytes` */
+    struct kl_asked asked; /* its values point into `bytes` */
     bool hides_master;
     bool wants_token;
     bool wants_session;
@@ -80,7 +80,7 @@ static enum kl_rc look(struct kl_session *session, struct search *search, const 
     }
     if (label && label->value.len > KL_ROW_LABEL_MAX) return KL_OK;
     if (label) return kl_shelf_look(token->shelf, KL_BY_LABEL, label->value, filter, &search->found);
-    if (key_id->value.len > KL_ROW_KEY_ID_MAX) return KL_OK;
+    if (!key_id || key_id->value.len > KL_ROW_KEY_ID_MAX) return KL_OK;
     return kl_shelf_look(token->shelf, KL_BY_KEY_ID, key_id->value, filter, &search->found);
 }
 
@@ -121,17 +121,22 @@ static enum kl_rc read_places(struct search *search)
     return KL_OK;
 }
 
-static enum kl_rc search_new(const struct kl_asked *asked, struct search **out)
+/* Nothing that an object has is longer. */
+static enum kl_rc check_lengths(const struct kl_asked *asked)
+{
+    for (size_t i = 0; i < asked->count; i++) KL_CHECK(asked->items[i].value.len <= KL_DATA_MAX, KL_ATTR_VALUE);
+    return KL_OK;
+}
+
+/* NULL: no memory. */
+static struct search *search_new(const struct kl_asked *asked)
 {
     struct search *search;
     size_t len = 0;
 
-    for (size_t i = 0; i < asked->count; i++) {
-        KL_CHECK(asked->items[i].value.len <= KL_VALUE_MAX * 16 && len <= SIZE_MAX / 2, KL_ATTR_VALUE);
-        len += asked->items[i].value.len;
-    }
+    for (size_t i = 0; i < asked->count; i++) len += asked->items[i].value.len;
     search = calloc(1, sizeof *search + len);
-    KL_CHECK(search, KL_MEMORY);
+    if (!search) return NULL;
     search->asked = *asked;
     len = 0;
     for (size_t i = 0; i < asked->count; i++) {
@@ -141,8 +146,7 @@ static enum kl_rc search_new(const struct kl_asked *asked, struct search **out)
         value->data = search->bytes + len;
         len += value->len;
     }
-    *out = search;
-    return KL_OK;
+    return search;
 }
 
 static void search_free(struct search *search)
@@ -172,15 +176,17 @@ enum kl_rc kl_find_init(struct kl_session *session, const CK_ATTRIBUTE *template
 {
     struct kl_op *op = &session->ops[KL_OP_FIND];
     struct kl_token *token = session->token;
-    struct search *search = NULL;
+    struct search *search;
     struct kl_asked asked;
     enum kl_rc rc;
 
     if (op->is_active && !is_alive(session, op)) kl_find_clear(op);
     KL_CHECK(!op->is_active, KL_OPERATION_ACTIVE);
     KL_TRY(kl_asked_read(template, count, &asked));
+    KL_TRY(check_lengths(&asked));
+    search = search_new(&asked);
+    KL_CHECK(search, KL_MEMORY);
     op->login_epoch = atomic_load(&token->login_epoch);
-    KL_TRY(search_new(&asked, &search));
     rc = read_places(search);
     if (rc == KL_OK) rc = begin(session, search);
     if (rc != KL_OK) {

@@ -61,23 +61,24 @@ static void push(const struct kl_index *index, struct kl_object *object)
 
 static void grow(struct kl_index *index)
 {
-    struct kl_index larger = *index;
+    size_t size = (size_t)index->mask + 1;
+    uint32_t *heads = calloc(size * 2, sizeof *heads);
+    uint32_t *before = index->heads;
 
-    larger.mask = index->mask * 2 + 1;
-    larger.heads = calloc((size_t)larger.mask + 1, sizeof *larger.heads);
-    if (!larger.heads) return;
-    for (size_t i = 0; i <= index->mask; i++) {
-        struct kl_object *object = object_of(index->heads[i]);
+    if (!heads) return;
+    index->heads = heads;
+    index->mask = index->mask * 2 + 1;
+    for (size_t i = 0; i < size; i++) {
+        struct kl_object *object = object_of(before[i]);
 
         while (object) {
             struct kl_object *next = object_of(object->links[index->chain].next);
 
-            push(&larger, object);
+            push(index, object);
             object = next;
         }
     }
-    free(index->heads);
-    *index = larger;
+    free(before);
 }
 
 void kl_index_add(struct kl_index *index, struct kl_object *object)
@@ -93,8 +94,10 @@ void kl_index_remove(struct kl_index *index, struct kl_object *object)
     struct kl_object *previous = object_of(link->previous);
     struct kl_object *next = object_of(link->next);
 
-    if (previous) previous->links[index->chain].next = link->next;
-    else *head(index, index->key(object)) = link->next;
+    if (previous)
+        previous->links[index->chain].next = link->next;
+    else
+        *head(index, index->key(object)) = link->next;
     if (next) next->links[index->chain].previous = link->previous;
     *link = (struct kl_link){ 0, 0 };
     index->count--;

@@ -11,10 +11,10 @@
 #include "token/slot.h"
 
 struct kl_index {
-    enum kl_chain chain;                               /* the link that it uses */
-    struct kl_view (*key)(const struct kl_object *);   /* what an object stands under */
-    uint64_t seed;                                     /* so that nobody can choose labels that collide */
-    uint32_t *heads;                                   /* slot numbers + 1 */
+    enum kl_chain chain;                             /* the link that it uses */
+    struct kl_view (*key)(const struct kl_object *); /* what an object stands under */
+    uint64_t seed;                                   /* so that nobody can choose labels that collide */
+    uint32_t *heads;                                 /* slot numbers + 1 */
     uint32_t mask;
     uint32_t count;
 };

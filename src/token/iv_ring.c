@@ -71,17 +71,19 @@ static void to_front(struct kl_iv_ring *ivs, size_t at)
 /* The key's ring, now the first; or a fresh one in the place of the one that lay unused longest. */
 static struct ring *ring_for(struct kl_iv_ring *ivs, const uint8_t key[KL_ROW_ID_LEN])
 {
+    struct ring *ring;
     size_t at = 0;
 
     while (at < KL_IV_RING_KEYS - 1 && ivs->rings[at] && !is_of(ivs->rings[at], key)) at++;
-    if (!ivs->rings[at]) ivs->rings[at] = calloc(1, sizeof *ivs->rings[at]);
-    if (!ivs->rings[at]) return NULL;
-    if (!is_of(ivs->rings[at], key)) {
-        memset(ivs->rings[at], 0, sizeof *ivs->rings[at]);
-        memcpy(ivs->rings[at]->key, key, KL_ROW_ID_LEN);
+    ring = ivs->rings[at] ? ivs->rings[at] : calloc(1, sizeof *ring);
+    if (!ring) return NULL;
+    if (!is_of(ring, key)) {
+        memset(ring, 0, sizeof *ring);
+        memcpy(ring->key, key, KL_ROW_ID_LEN);
     }
+    ivs->rings[at] = ring;
     if (at > 0) to_front(ivs, at);
-    return ivs->rings[0];
+    return ring;
 }
 
 static struct ring *find_ring(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN])

@@ -329,7 +329,8 @@ static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech
     draft->record.flags = ladder_flags(draft);
     KL_TRY(fit_to_state(base, draft));
     fill_request(draft, &request);
-    return draft->is_token ? add_ladder_token(session, base, &request, draft, out) : add_ladder_session(session, base, &request, draft, out);
+    return draft->is_token ? add_ladder_token(session, base, &request, draft, out)
+                           : add_ladder_session(session, base, &request, draft, out);
 }
 
 enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base, const CK_ATTRIBUTE *template,
@@ -378,7 +379,8 @@ static enum kl_rc copy_data(struct kl_session *session, struct kl_hold *hold, st
     return add_data(session, draft, kl_secret_view(&value), out);
 }
 
-enum kl_rc kl_object_copy(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out)
+enum kl_rc kl_object_copy(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count,
+                          CK_OBJECT_HANDLE *out)
 {
     struct kl_applying applying = { KL_ON_COPY, kl_session_is_so(session) };
     KL_AUTO(kl_hold) hold = { 0 };

@@ -8,11 +8,7 @@
 #include "token/shelf.h"
 
 static const struct kl_mech *const mechs[] = {
-    &kl_mech_generic_key_gen,
-    &kl_mech_aes_key_gen,
-    &kl_mech_aes_gcm,
-    &kl_mech_hkdf_derive,
-    &kl_mech_envelope,
+    &kl_mech_generic_key_gen, &kl_mech_aes_key_gen, &kl_mech_aes_gcm, &kl_mech_hkdf_derive, &kl_mech_envelope,
 };
 
 #define MECHS (sizeof mechs / sizeof *mechs)

@@ -41,7 +41,7 @@ struct kl_derivation {
     struct kl_view parameter;
     struct kl_hold *base;
     struct kl_key *base_key;
-    struct kl_draft *draft;      /* key type, and the length that the template names */
+    struct kl_draft *draft; /* key type, and the length that the template names */
 };
 
 struct kl_mech {
@@ -49,8 +49,8 @@ struct kl_mech {
     const char *name;
     CK_KEY_TYPE key_types[KL_MECH_KEY_TYPES];
     size_t key_type_count;
-    size_t min_key, max_key;     /* bytes */
-    bool on_ladder;              /* ladder keys may be used with it, under a subkey of its own */
+    size_t min_key, max_key; /* bytes */
+    bool on_ladder;          /* ladder keys may be used with it, under a subkey of its own */
 
     struct kl_steps steps[KL_OP_FIND];
     /*
@@ -79,7 +79,8 @@ const struct kl_mech *kl_mech_find(CK_MECHANISM_TYPE type);
  * May the session use this key with this mechanism for `usage` (a flag)? KL_NOT_LOGGED_IN, KL_KEY_HANDLE, KL_KEY_FUNCTION,
  * KL_MECHANISM (CKA_ALLOWED_MECHANISMS), KL_KEY_TYPE, KL_KEY_SIZE.
  */
-KL_MUST_USE enum kl_rc kl_mech_may_use(const struct kl_session *session, const struct kl_mech *mech, const struct kl_hold *hold, uint32_t usage);
+KL_MUST_USE enum kl_rc kl_mech_may_use(const struct kl_session *session, const struct kl_mech *mech, const struct kl_hold *hold,
+                                       uint32_t usage);
 /* Lengths that keys of a type may have. */
 bool kl_key_type_takes(uint64_t key_type, size_t len);
 /* 0 where it has to be asked for. */

@@ -10,10 +10,10 @@
 #include "token/mech.h"
 
 #define IV_USUAL 12
-#define IV_MAX 128                         /* what the engines take */
+#define IV_MAX 128 /* what the engines take */
 #define AAD_MAX (1 << 20)
-#define AAD_KEPT 65536                     /* memory that stays for the next operation */
-#define WITHHELD_MAX ((size_t)64 << 20)    /* of a decryption in parts: nothing is released before its tag is known to be right */
+#define AAD_KEPT 65536                  /* memory that stays for the next operation */
+#define WITHHELD_MAX ((size_t)64 << 20) /* of a decryption in parts: nothing is released before its tag is known to be right */
 
 /* Kept by an operation slot for the next use of the same key. */
 struct gcm {
@@ -42,10 +42,10 @@ static enum kl_rc read_parameter(struct kl_view parameter, struct fields *out)
 {
     size_t bits = parameter.len == 6 * FIELD ? FIELD : 0;
 
-    KL_CHECK(parameter.data && (parameter.len == 5 * FIELD || parameter.len == 6 * FIELD), KL_PARAMETER);
+    if (!parameter.data || (parameter.len != 5 * FIELD && parameter.len != 6 * FIELD)) return KL_PARAMETER;
     memcpy(out, parameter.data, 2 * FIELD);
     memcpy(&out->aad, parameter.data + 2 * FIELD + bits, 3 * FIELD);
-    KL_CHECK(out->iv && out->iv_len >= 1 && out->iv_len <= IV_MAX, KL_PARAMETER);
+    if (!out->iv || out->iv_len < 1 || out->iv_len > IV_MAX) return KL_PARAMETER;
     KL_CHECK(out->aad_len <= AAD_MAX && (out->aad || out->aad_len == 0), KL_PARAMETER);
     KL_CHECK(out->tag_bits >= 96 && out->tag_bits <= 128 && out->tag_bits % 8 == 0, KL_PARAMETER);
     return KL_OK;
@@ -77,19 +77,22 @@ static enum kl_rc make_state(struct kl_op *op)
 
     KL_CHECK(gcm, KL_MEMORY);
     rc = kl_key_aead(op->key, CKM_AES_GCM, KL_AEAD_AES_GCM, &gcm->aead);
-    if (rc == KL_OK) op->state = gcm;
-    else free(gcm);
+    if (rc == KL_OK)
+        op->state = gcm;
+    else
+        free(gcm);
     return rc;
 }
 
 static enum kl_rc init(struct kl_op *op, enum kl_op_kind kind, struct kl_view parameter)
 {
-    struct fields fields;
+    struct fields fields = { 0 };
     struct gcm *gcm;
 
     KL_TRY(read_parameter(parameter, &fields));
     if (!op->state) KL_TRY(make_state(op));
     gcm = op->state;
+    KL_CHECK(gcm, KL_MEMORY);
     gcm->is_started = false;
     gcm->done = 0;
     gcm->tag_len = fields.tag_bits / 8;

@@ -21,8 +21,10 @@ static enum kl_rc make_state(struct kl_op *op)
 
     KL_CHECK(envelope, KL_MEMORY);
     rc = kl_key_aead(op->key, CKM_KL_ENVELOPE, KL_AEAD_AES_GCM, &envelope->aead);
-    if (rc == KL_OK) op->state = envelope;
-    else free(envelope);
+    if (rc == KL_OK)
+        op->state = envelope;
+    else
+        free(envelope);
     return rc;
 }
 

@@ -23,7 +23,7 @@ static enum kl_rc read_parameter(struct kl_view parameter, CK_HKDF_PARAMS *out)
 
 static enum kl_rc derive_ladder(struct kl_view parameter, struct kl_request *request)
 {
-    CK_HKDF_PARAMS hkdf;
+    CK_HKDF_PARAMS hkdf = { 0 };
 
     KL_TRY(read_parameter(parameter, &hkdf));
     KL_CHECK(hkdf.bExtract && hkdf.bExpand && hkdf.prfHashMechanism == CKM_SHA256, KL_PARAMETER);
@@ -69,7 +69,8 @@ static enum kl_rc salt_by_key(const struct kl_derivation *derivation, CK_OBJECT_
     return rc;
 }
 
-static enum kl_rc read_salt(const struct kl_derivation *derivation, const CK_HKDF_PARAMS *hkdf, struct kl_secret *room, struct kl_view *salt)
+static enum kl_rc read_salt(const struct kl_derivation *derivation, const CK_HKDF_PARAMS *hkdf, struct kl_secret *room,
+                            struct kl_view *salt)
 {
     *salt = kl_view_of(NULL, 0);
     if (!hkdf->bExtract || hkdf->ulSaltType == CKF_HKDF_SALT_NULL) return KL_OK;
@@ -123,9 +124,9 @@ static enum kl_rc run(const CK_HKDF_PARAMS *hkdf, enum kl_hash hash, struct kl_v
 static enum kl_rc derive(const struct kl_derivation *derivation, struct kl_secret *out)
 {
     KL_AUTO(kl_secret) room = { 0 };
-    CK_HKDF_PARAMS hkdf;
-    struct kl_view salt;
-    enum kl_hash hash;
+    CK_HKDF_PARAMS hkdf = { 0 };
+    struct kl_view salt = { NULL, 0 };
+    enum kl_hash hash = KL_SHA256;
     size_t len = 0;
 
     KL_TRY(read_parameter(derivation->parameter, &hkdf));

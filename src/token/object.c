@@ -44,7 +44,8 @@ static enum kl_rc give(CK_ATTRIBUTE *attribute, struct kl_view value)
     return KL_OK;
 }
 
-static enum kl_rc read_one(const struct kl_session *session, struct kl_hold *hold, const struct kl_attr_table *table, CK_ATTRIBUTE *attribute)
+static enum kl_rc read_one(const struct kl_session *session, struct kl_hold *hold, const struct kl_attr_table *table,
+                           CK_ATTRIBUTE *attribute)
 {
     const struct kl_attr_spec *spec = kl_attr_find(table, attribute->type);
     struct kl_subject subject = { &hold->record, hold->is_token };

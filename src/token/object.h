@@ -27,7 +27,8 @@ void kl_object_put(struct kl_object *object);
 
 /* The PKCS#11 chapter "Object management functions", for a locked session. */
 KL_MUST_USE enum kl_rc kl_object_create(struct kl_session *session, const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out);
-KL_MUST_USE enum kl_rc kl_object_copy(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out);
+KL_MUST_USE enum kl_rc kl_object_copy(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count,
+                                      CK_OBJECT_HANDLE *out);
 KL_MUST_USE enum kl_rc kl_object_destroy(struct kl_session *session, CK_OBJECT_HANDLE handle);
 KL_MUST_USE enum kl_rc kl_object_size(struct kl_session *session, CK_OBJECT_HANDLE handle, CK_ULONG *size);
 /* Fills every attribute that it can; the worst of KL_ATTR_SENSITIVE, KL_ATTR_TYPE, KL_BUFFER otherwise. */
@@ -35,8 +36,10 @@ KL_MUST_USE enum kl_rc kl_object_read(struct kl_session *session, CK_OBJECT_HAND
 KL_MUST_USE enum kl_rc kl_object_write(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count);
 
 /* C_GenerateKey and C_DeriveKey. */
-KL_MUST_USE enum kl_rc kl_object_generate(struct kl_session *session, const CK_MECHANISM *mechanism, const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out);
-KL_MUST_USE enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base, const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out);
+KL_MUST_USE enum kl_rc kl_object_generate(struct kl_session *session, const CK_MECHANISM *mechanism, const CK_ATTRIBUTE *template,
+                                          CK_ULONG count, CK_OBJECT_HANDLE *out);
+KL_MUST_USE enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base,
+                                        const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out);
 
 /* C_FindObjectsInit, C_FindObjects, C_FindObjectsFinal: state in session->ops[KL_OP_FIND]. */
 KL_MUST_USE enum kl_rc kl_find_init(struct kl_session *session, const CK_ATTRIBUTE *template, CK_ULONG count);

@@ -10,8 +10,8 @@
 
 /* The usage attribute that permits a kind of operation. */
 static const uint32_t usages[KL_OP_FIND] = {
-    [KL_OP_ENCRYPT] = KL_FLAG_ENCRYPT, [KL_OP_DECRYPT] = KL_FLAG_DECRYPT, [KL_OP_MESSAGE_ENCRYPT] = KL_FLAG_ENCRYPT,
-    [KL_OP_MESSAGE_DECRYPT] = KL_FLAG_DECRYPT, [KL_OP_SIGN] = KL_FLAG_SIGN, [KL_OP_VERIFY] = KL_FLAG_VERIFY,
+    [KL_OP_ENCRYPT] = KL_FLAG_ENCRYPT,         [KL_OP_DECRYPT] = KL_FLAG_DECRYPT, [KL_OP_MESSAGE_ENCRYPT] = KL_FLAG_ENCRYPT,
+    [KL_OP_MESSAGE_DECRYPT] = KL_FLAG_DECRYPT, [KL_OP_SIGN] = KL_FLAG_SIGN,       [KL_OP_VERIFY] = KL_FLAG_VERIFY,
 };
 
 /* --- the life of an operation --- */
@@ -45,8 +45,10 @@ void kl_op_clear(struct kl_session *session, enum kl_op_kind kind)
 {
     struct kl_op *op = &session->ops[kind];
 
-    if (kind == KL_OP_FIND) kl_find_clear(op);
-    else if (op->mech) let_go(op);
+    if (kind == KL_OP_FIND)
+        kl_find_clear(op);
+    else if (op->mech)
+        let_go(op);
 }
 
 void kl_op_clear_all(struct kl_session *session)
@@ -125,6 +127,7 @@ enum kl_rc kl_op_init(struct kl_session *session, enum kl_op_kind kind, const CK
     struct kl_view parameter;
     bool was_active = op->is_active;
 
+    KL_CHECK(kind < KL_OP_FIND, KL_ARG);
     if (was_active && !is_alive(session, op)) {
         kl_op_clear(session, kind);
         was_active = false;

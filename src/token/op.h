@@ -19,7 +19,17 @@ struct kl_key;
 struct kl_mech;
 struct kl_snapshot;
 
-enum kl_op_kind { KL_OP_ENCRYPT, KL_OP_DECRYPT, KL_OP_MESSAGE_ENCRYPT, KL_OP_MESSAGE_DECRYPT, KL_OP_SIGN, KL_OP_VERIFY, KL_OP_DIGEST, KL_OP_FIND, KL_OPS };
+enum kl_op_kind {
+    KL_OP_ENCRYPT,
+    KL_OP_DECRYPT,
+    KL_OP_MESSAGE_ENCRYPT,
+    KL_OP_MESSAGE_DECRYPT,
+    KL_OP_SIGN,
+    KL_OP_VERIFY,
+    KL_OP_DIGEST,
+    KL_OP_FIND,
+    KL_OPS
+};
 
 /*
  * One operation. `state` is the mechanism's own (or the search's). After the operation's end everything but is_active may
@@ -27,17 +37,17 @@ enum kl_op_kind { KL_OP_ENCRYPT, KL_OP_DECRYPT, KL_OP_MESSAGE_ENCRYPT, KL_OP_MES
  */
 struct kl_op {
     bool is_active;
-    bool is_multi_part;              /* an update has been made: one-shot calls are refused */
-    bool is_ladder;                  /* the key is one of the ladder */
-    bool is_token;                   /* the key is a token object */
+    bool is_multi_part; /* an update has been made: one-shot calls are refused */
+    bool is_ladder;     /* the key is one of the ladder */
+    bool is_token;      /* the key is a token object */
     const struct kl_mech *mech;
-    CK_OBJECT_HANDLE handle;         /* of the key */
+    CK_OBJECT_HANDLE handle; /* of the key */
     struct kl_object *object;
-    struct kl_snapshot *shot;        /* the object's, as it was when it was last looked at */
+    struct kl_snapshot *shot; /* the object's, as it was when it was last looked at */
     struct kl_key *key;
-    CK_ULONG login_epoch;            /* kl_token.login_epoch at Init */
-    int64_t second;                  /* kl_shelf_second() when object and policy were last looked at */
-    uint8_t row[16];                 /* the key's row id */
+    CK_ULONG login_epoch; /* kl_token.login_epoch at Init */
+    int64_t second;       /* kl_shelf_second() when object and policy were last looked at */
+    uint8_t row[16];      /* the key's row id */
     struct kl_session *session;
     void *state;
 };

@@ -14,8 +14,7 @@
 #include "ladder/record.h"
 #include "token/draft.h"
 
-#define KL_USAGE_FLAGS                                                                                             \
-    (KL_FLAG_ENCRYPT | KL_FLAG_DECRYPT | KL_FLAG_SIGN | KL_FLAG_VERIFY | KL_FLAG_WRAP | KL_FLAG_UNWRAP | KL_FLAG_DERIVE)
+#define KL_USAGE_FLAGS (KL_FLAG_ENCRYPT | KL_FLAG_DECRYPT | KL_FLAG_SIGN | KL_FLAG_VERIFY | KL_FLAG_WRAP | KL_FLAG_UNWRAP | KL_FLAG_DERIVE)
 
 /* At most one of encrypt/decrypt, sign/verify, wrap/unwrap, derive. */
 bool kl_policy_is_one_role(uint32_t flags);

@@ -47,9 +47,9 @@ KL_MUST_USE enum kl_rc kl_shelf_look(struct kl_shelf *shelf, enum kl_query_by by
 struct kl_walk {
     enum kl_query_by query;
     struct kl_cursor cursor;
-    uint32_t era;       /* in which it began; 0: nothing that it sees may be taken for complete */
+    uint32_t era; /* in which it began; 0: nothing that it sees may be taken for complete */
     uint64_t mark;
-    bool skips_store;   /* session objects alone are wanted */
+    bool skips_store; /* session objects alone are wanted */
     bool is_begun;
     bool reads_store;
     bool is_done;
@@ -84,7 +84,7 @@ void kl_place_clear(struct kl_place *place);
 struct kl_arrival {
     const struct kl_record *record;
     struct kl_key *key;
-    bool is_key_new;           /* of a change: `key` takes the place of the one there was, even if it is NULL */
+    bool is_key_new; /* of a change: `key` takes the place of the one there was, even if it is NULL */
     CK_SESSION_HANDLE owner;
     struct kl_commit commit;
 };

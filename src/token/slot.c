@@ -14,10 +14,10 @@ _Static_assert(sizeof(CK_OBJECT_HANDLE) == sizeof(uint64_t), "a handle has 64 bi
 
 static _Atomic(struct kl_object *) segments[SEGMENTS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t used;                 /* slots that have ever been handed out */
-static uint32_t first_free;           /* number + 1, chained by links[0].next */
-static uint64_t first_generation;     /* of slots that are new */
-static uint64_t highest_generation;   /* of slots that were used */
+static uint32_t used;               /* slots that have ever been handed out */
+static uint32_t first_free;         /* number + 1, chained by links[0].next */
+static uint64_t first_generation;   /* of slots that are new */
+static uint64_t highest_generation; /* of slots that were used */
 
 static struct kl_object *slot_at(uint32_t number)
 {
@@ -81,13 +81,15 @@ static void clear(struct kl_object *object)
 
 enum kl_rc kl_slot_new(struct kl_object **out)
 {
+    struct kl_object *object = NULL;
     enum kl_rc rc;
 
     pthread_mutex_lock(&lock);
-    rc = take_slot(out);
+    rc = take_slot(&object);
     pthread_mutex_unlock(&lock);
-    KL_TRY(rc);
-    clear(*out);
+    if (!object) return rc;
+    clear(object);
+    *out = object;
     return KL_OK;
 }
 

@@ -29,14 +29,14 @@ enum kl_chain { KL_CHAIN_ROW, KL_CHAIN_LABEL, KL_CHAIN_KEY_ID, KL_CHAINS };
 struct kl_object {
     _Atomic uint64_t word;
     struct kl_token *token;
-    CK_SESSION_HANDLE owner;      /* the session that it dies with; 0: a token object */
+    CK_SESSION_HANDLE owner;            /* the session that it dies with; 0: a token object */
     _Atomic(struct kl_snapshot *) shot; /* changes under the shelf's lock */
-    _Atomic uint32_t era;         /* of the shelf, in which the row was last known to be as in `shot` */
-    uint32_t label_era;           /* in which every object of this label was in the index */
+    _Atomic uint32_t era;               /* of the shelf, in which the row was last known to be as in `shot` */
+    uint32_t label_era;                 /* in which every object of this label was in the index */
     uint32_t key_id_era;
     uint32_t number;
     _Atomic bool is_private;
-    bool is_proved;               /* its row was read authenticated */
+    bool is_proved; /* its row was read authenticated */
     bool is_linked;
     struct kl_link links[KL_CHAINS];
 };

@@ -83,8 +83,10 @@ enum kl_rc kl_snapshot_new(const struct kl_record *record, struct kl_snapshot **
 
     KL_CHECK(room, KL_MEMORY);
     rc = kl_snapshot_fill(room, cap, record);
-    if (rc == KL_OK) *out = room;
-    else free(room);
+    if (rc == KL_OK)
+        *out = room;
+    else
+        free(room);
     return rc;
 }
 

@@ -38,7 +38,7 @@ struct kl_snapshot {
     bool is_active;
     bool has_commitment;
     bool has_dates;
-    uint8_t tail[];               /* label, key id, sealed, [dates], extras as u64 type, u32 length, value */
+    uint8_t tail[]; /* label, key id, sealed, [dates], extras as u64 type, u32 length, value */
 };
 
 /*

@@ -41,7 +41,9 @@ void session_end(struct kl_session *session)
 CK_OBJECT_HANDLE aes_key(struct kl_session *session, bool is_token, const char *label)
 {
     CK_MECHANISM mechanism = { CKM_AES_KEY_GEN, NULL, 0 };
-    CK_ATTRIBUTE template[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, is_token), { CKA_LABEL, (void *)(uintptr_t)label, label ? strlen(label) : 0 } };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_VALUE_LEN, 32),
+                                A_BOOL(CKA_TOKEN, is_token),
+                                { CKA_LABEL, (void *)(uintptr_t)label, label ? strlen(label) : 0 } };
     CK_OBJECT_HANDLE key = 0;
 
     last_rc = kl_object_generate(session, &mechanism, template, COUNT(template), &key);
@@ -50,7 +52,9 @@ CK_OBJECT_HANDLE aes_key(struct kl_session *session, bool is_token, const char *
 
 CK_OBJECT_HANDLE import_aes(struct kl_session *session, const char value[32])
 {
-    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), { CKA_VALUE, (void *)(uintptr_t)value, 32 } };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY),
+                                A_ULONG(CKA_KEY_TYPE, CKK_AES),
+                                { CKA_VALUE, (void *)(uintptr_t)value, 32 } };
     CK_OBJECT_HANDLE key = 0;
 
     last_rc = kl_object_create(session, template, COUNT(template), &key);

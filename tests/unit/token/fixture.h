@@ -11,9 +11,18 @@
 #include "token/session.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define A_BOOL(type, value) { type, &(CK_BBOOL){ value }, 1 }
-#define A_ULONG(type, value) { type, &(CK_ULONG){ value }, sizeof(CK_ULONG) }
-#define A_TEXT(type, value) { type, (char[]){ value }, sizeof(value) - 1 }
+#define A_BOOL(type, value)           \
+    {                                 \
+        type, &(CK_BBOOL){ value }, 1 \
+    }
+#define A_ULONG(type, value)                         \
+    {                                                \
+        type, &(CK_ULONG){ value }, sizeof(CK_ULONG) \
+    }
+#define A_TEXT(type, value)                        \
+    {                                              \
+        type, (char[]){ value }, sizeof(value) - 1 \
+    }
 
 extern struct kl_token *demo;
 

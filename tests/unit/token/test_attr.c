@@ -92,7 +92,8 @@ static void a_number_has_the_size_of_a_ck_ulong(void)
 static void a_date_is_one_of_the_calendar_or_empty(void)
 {
     static const char *const good[] = { "", "20240229", "20000229", "19991231", "00010101" };
-    static const char *const bad[] = { "20230229", "19000229", "20241301", "20240001", "20240100", "20240431", "2024010", "202401011", "2024-1-1", "00000101" };
+    static const char *const bad[] = { "20230229", "19000229", "20241301",  "20240001", "20240100",
+                                       "20240431", "2024010",  "202401011", "2024-1-1", "00000101" };
     const struct kl_attr_spec *spec = row(CKO_SECRET_KEY, CKA_END_DATE);
 
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) CU_ASSERT_EQUAL(kl_attr_check(spec, kl_view_text(good[i])), KL_OK);
@@ -123,7 +124,8 @@ static void a_label_has_a_longest_length(void)
 
 static void a_unique_id_is_a_uuid_and_comes_back(void)
 {
-    static const uint8_t id[KL_ROW_ID_LEN] = { 0x00, 0x01, 0x02, 0x03, 0x40, 0x5a, 0xff, 0xfe, 0x80, 0x90, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0x0f };
+    static const uint8_t id[KL_ROW_ID_LEN] = { 0x00, 0x01, 0x02, 0x03, 0x40, 0x5a, 0xff, 0xfe,
+                                               0x80, 0x90, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0x0f };
     uint8_t back[KL_ROW_ID_LEN];
     char text[KL_UUID_TEXT];
 
@@ -135,9 +137,13 @@ static void a_unique_id_is_a_uuid_and_comes_back(void)
 
 static void what_is_no_uuid_is_not_taken_for_one(void)
 {
-    static const char *const bad[] = { "", "00010203-405a-fffe-8090-aabbccddee0", "00010203-405a-fffe-8090-aabbccddee0ff",
-                                       "00010203405a-fffe-8090-aabbccddee0f00", "00010203-405a-fffe-8090-aabbccddeeXf",
-                                       "00010203-405A-FFFE-8090-AABBCCDDEE0F", "00010203_405a-fffe-8090-aabbccddee0f" };
+    static const char *const bad[] = { "",
+                                       "00010203-405a-fffe-8090-aabbccddee0",
+                                       "00010203-405a-fffe-8090-aabbccddee0ff",
+                                       "00010203405a-fffe-8090-aabbccddee0f00",
+                                       "00010203-405a-fffe-8090-aabbccddeeXf",
+                                       "00010203-405A-FFFE-8090-AABBCCDDEE0F",
+                                       "00010203_405a-fffe-8090-aabbccddee0f" };
     uint8_t id[KL_ROW_ID_LEN];
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CU_ASSERT_FALSE(kl_uuid_from(kl_view_text(bad[i]), id));

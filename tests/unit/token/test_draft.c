@@ -8,8 +8,14 @@ static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 static CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY;
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define BOOL(type, value) { type, &(value), 1 }
-#define TEXT(type, value) { type, (char[]){ value }, sizeof(value) - 1 }
+#define BOOL(type, value) \
+    {                     \
+        type, &(value), 1 \
+    }
+#define TEXT(type, value)                          \
+    {                                              \
+        type, (char[]){ value }, sizeof(value) - 1 \
+    }
 
 static enum kl_rc read_template(const CK_ATTRIBUTE *attributes, CK_ULONG count)
 {
@@ -83,7 +89,8 @@ static void what_a_template_leaves_out_is_the_safe_value(void)
     struct kl_draft draft;
 
     CU_ASSERT_EQUAL(make(NULL, 0, &draft), KL_OK);
-    CU_ASSERT(kl_record_has(&draft.record, KL_FLAG_PRIVATE | KL_FLAG_SENSITIVE | KL_FLAG_MODIFIABLE | KL_FLAG_COPYABLE | KL_FLAG_DESTROYABLE));
+    CU_ASSERT(
+        kl_record_has(&draft.record, KL_FLAG_PRIVATE | KL_FLAG_SENSITIVE | KL_FLAG_MODIFIABLE | KL_FLAG_COPYABLE | KL_FLAG_DESTROYABLE));
     CU_ASSERT_EQUAL(draft.record.flags & (KL_FLAG_EXTRACTABLE | KL_FLAG_TRUSTED | KL_FLAG_LOCAL), 0);
     CU_ASSERT_FALSE(draft.is_token);
     kl_draft_begin(&draft, CKO_DATA);
@@ -117,8 +124,10 @@ static void an_unknown_attribute_is_refused_and_not_dropped(void)
 
 static void what_the_token_decides_nobody_sets(void)
 {
-    static const CK_ATTRIBUTE_TYPE flags[] = { CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_UNIQUE_ID, CKA_KEY_GEN_MECHANISM,
-                                               CKA_KL_LEVEL, CKA_KL_VERSION, CKA_KL_STATE, CKA_KL_PARENT, CKA_KL_ROOT, CKA_KL_NEXT_ROTATION };
+    static const CK_ATTRIBUTE_TYPE flags[] = { CKA_LOCAL,      CKA_ALWAYS_SENSITIVE,  CKA_NEVER_EXTRACTABLE,
+                                               CKA_UNIQUE_ID,  CKA_KEY_GEN_MECHANISM, CKA_KL_LEVEL,
+                                               CKA_KL_VERSION, CKA_KL_STATE,          CKA_KL_PARENT,
+                                               CKA_KL_ROOT,    CKA_KL_NEXT_ROTATION };
     static const unsigned places[] = { KL_ON_CREATE, KL_ON_GENERATE, KL_ON_DERIVE, KL_ON_UNWRAP, KL_ON_COPY, KL_MODIFY };
     struct kl_draft draft;
 

@@ -89,10 +89,20 @@ static void a_key_has_a_length_of_its_type(void)
         size_t len;
         enum kl_rc rc;
     } cases[] = {
-        { CKK_AES, 0, KL_ATTR_VALUE },  { CKK_AES, 15, KL_ATTR_VALUE }, { CKK_AES, 16, KL_OK },           { CKK_AES, 24, KL_OK },
-        { CKK_AES, 32, KL_OK },         { CKK_AES, 33, KL_ATTR_VALUE }, { CKK_AES, 40, KL_ATTR_VALUE },   { CKK_CHACHA20, 32, KL_OK },
-        { CKK_CHACHA20, 16, KL_ATTR_VALUE }, { CKK_GENERIC_SECRET, 1, KL_OK }, { CKK_GENERIC_SECRET, 0, KL_ATTR_VALUE },
-        { CKK_HKDF, 4096, KL_OK },      { CKK_HKDF, 20000, KL_ATTR_VALUE }, { CKK_DES3, 24, KL_ATTR_VALUE },
+        { CKK_AES, 0, KL_ATTR_VALUE },
+        { CKK_AES, 15, KL_ATTR_VALUE },
+        { CKK_AES, 16, KL_OK },
+        { CKK_AES, 24, KL_OK },
+        { CKK_AES, 32, KL_OK },
+        { CKK_AES, 33, KL_ATTR_VALUE },
+        { CKK_AES, 40, KL_ATTR_VALUE },
+        { CKK_CHACHA20, 32, KL_OK },
+        { CKK_CHACHA20, 16, KL_ATTR_VALUE },
+        { CKK_GENERIC_SECRET, 1, KL_OK },
+        { CKK_GENERIC_SECRET, 0, KL_ATTR_VALUE },
+        { CKK_HKDF, 4096, KL_OK },
+        { CKK_HKDF, 20000, KL_ATTR_VALUE },
+        { CKK_DES3, 24, KL_ATTR_VALUE },
     };
     CK_OBJECT_HANDLE key;
 
@@ -107,7 +117,8 @@ static void a_template_says_what_is_missing(void)
     CK_ATTRIBUTE no_type[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_TEXT(CKA_VALUE, KEY_BYTES) };
     CK_ATTRIBUTE no_value[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES) };
     CK_ATTRIBUTE other_class[] = { A_ULONG(CKA_CLASS, CKO_PUBLIC_KEY) };
-    CK_ATTRIBUTE wrong_len[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_TEXT(CKA_VALUE, KEY_BYTES), A_ULONG(CKA_VALUE_LEN, 16) };
+    CK_ATTRIBUTE wrong_len[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_TEXT(CKA_VALUE, KEY_BYTES),
+                                 A_ULONG(CKA_VALUE_LEN, 16) };
     CK_MECHANISM generation = { CKM_AES_KEY_GEN, NULL, 0 };
     CK_OBJECT_HANDLE key;
 
@@ -123,7 +134,8 @@ static void a_template_says_what_is_missing(void)
 
 static void two_roles_are_refused_wherever_a_key_is_made(void)
 {
-    CK_ATTRIBUTE template[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_WRAP, CK_TRUE), A_BOOL(CKA_DECRYPT, CK_TRUE), A_BOOL(CKA_TOKEN, CK_FALSE) };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_WRAP, CK_TRUE), A_BOOL(CKA_DECRYPT, CK_TRUE),
+                                A_BOOL(CKA_TOKEN, CK_FALSE) };
     CK_MECHANISM generation = { CKM_AES_KEY_GEN, NULL, 0 };
     CK_OBJECT_HANDLE key;
 
@@ -267,11 +279,11 @@ static void the_ladder_takes_whole_hkdf_with_a_short_salt_and_some_info(void)
     CU_ASSERT_EQUAL(derive_with(master, &good, sizeof good, template, 1), KL_OK);
     CU_ASSERT_EQUAL(derive_with(master, &good, sizeof good - 1, template, 1), KL_PARAMETER);
     CU_ASSERT_EQUAL(derive_with(master, NULL, 0, template, 1), KL_PARAMETER);
-#define BAD(field, value)                                                                          \
-    do {                                                                                           \
-        CK_HKDF_PARAMS bad = good;                                                                 \
-        bad.field = (value);                                                                       \
-        CU_ASSERT_EQUAL(derive_with(master, &bad, sizeof bad, template, 1), KL_PARAMETER);         \
+#define BAD(field, value)                                                                  \
+    do {                                                                                   \
+        CK_HKDF_PARAMS bad = good;                                                         \
+        bad.field = (value);                                                               \
+        CU_ASSERT_EQUAL(derive_with(master, &bad, sizeof bad, template, 1), KL_PARAMETER); \
     } while (0)
     BAD(bExtract, CK_FALSE);
     BAD(bExpand, CK_FALSE);
@@ -292,8 +304,12 @@ static void what_would_weaken_a_ladder_key_contradicts_it(void)
     static const struct {
         CK_ATTRIBUTE_TYPE type;
         CK_BBOOL value;
-    } wishes[] = { { CKA_PRIVATE, CK_FALSE }, { CKA_SENSITIVE, CK_FALSE }, { CKA_EXTRACTABLE, CK_TRUE }, { CKA_COPYABLE, CK_TRUE }, { CKA_DESTROYABLE, CK_TRUE } };
-    CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, (CK_BYTE *)(uintptr_t)"x", 1 };
+    } wishes[] = { { CKA_PRIVATE, CK_FALSE },
+                   { CKA_SENSITIVE, CK_FALSE },
+                   { CKA_EXTRACTABLE, CK_TRUE },
+                   { CKA_COPYABLE, CK_TRUE },
+                   { CKA_DESTROYABLE, CK_TRUE } };
+    CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "x", 1 };
 
     begin();
     for (size_t i = 0; i < COUNT(wishes); i++) {
@@ -310,8 +326,11 @@ static void what_would_weaken_a_ladder_key_contradicts_it(void)
 
 static CK_OBJECT_HANDLE hkdf_base(CK_BBOOL sensitive)
 {
-    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_HKDF), A_TEXT(CKA_VALUE, KEY_BYTES),
-                                { CKA_SENSITIVE, &sensitive, 1 }, A_BOOL(CKA_EXTRACTABLE, CK_TRUE) };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY),
+                                A_ULONG(CKA_KEY_TYPE, CKK_HKDF),
+                                A_TEXT(CKA_VALUE, KEY_BYTES),
+                                { CKA_SENSITIVE, &sensitive, 1 },
+                                A_BOOL(CKA_EXTRACTABLE, CK_TRUE) };
     CK_OBJECT_HANDLE base = 0;
 
     CU_ASSERT_EQUAL(create(template, COUNT(template), &base), KL_OK);
@@ -330,13 +349,16 @@ static void a_free_key_derives_as_rfc_5869_says_with_any_of_three_hashes(void)
     begin();
     base = hkdf_base(CK_FALSE);
     for (size_t i = 0; i < COUNT(hashes); i++) {
-        CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, hashes[i].type, CKF_HKDF_SALT_DATA, (CK_BYTE *)(uintptr_t)"salt", 4, 0, (CK_BYTE *)(uintptr_t)"info", 4 };
+        CK_HKDF_PARAMS hkdf = {
+            CK_TRUE, CK_TRUE, hashes[i].type, CKF_HKDF_SALT_DATA, (CK_BYTE *)(uintptr_t) "salt", 4, 0, (CK_BYTE *)(uintptr_t) "info", 4
+        };
         CK_MECHANISM mechanism = { CKM_HKDF_DERIVE, &hkdf, sizeof hkdf };
         uint8_t ought[42], is[42];
         CK_ATTRIBUTE value[] = { { CKA_VALUE, is, sizeof is } };
         CK_OBJECT_HANDLE child = 0;
 
-        CU_ASSERT_EQUAL(kl_hkdf(hashes[i].hash, kl_view_text("salt"), kl_view_text(KEY_BYTES), kl_view_text("info"), ought, sizeof ought), KL_OK);
+        CU_ASSERT_EQUAL(kl_hkdf(hashes[i].hash, kl_view_text("salt"), kl_view_text(KEY_BYTES), kl_view_text("info"), ought, sizeof ought),
+                        KL_OK);
         CU_ASSERT_EQUAL_FATAL(kl_object_derive(session, &mechanism, base, template, 3, &child), KL_OK);
         CU_ASSERT_EQUAL(kl_object_read(session, child, value, 1), KL_OK);
         CU_ASSERT(memcmp(is, ought, sizeof is) == 0);
@@ -414,7 +436,11 @@ static void every_attribute_that_can_be_given_is_given_beside_those_that_cannot(
 {
     CK_ULONG len = 0;
     char small[2], label[8];
-    CK_ATTRIBUTE ask[] = { { CKA_VALUE, NULL, 0 }, { CKA_VALUE_LEN, &len, sizeof len }, { CKA_MODULUS, NULL, 0 }, { CKA_LABEL, small, sizeof small }, { CKA_LABEL, label, sizeof label } };
+    CK_ATTRIBUTE ask[] = { { CKA_VALUE, NULL, 0 },
+                           { CKA_VALUE_LEN, &len, sizeof len },
+                           { CKA_MODULUS, NULL, 0 },
+                           { CKA_LABEL, small, sizeof small },
+                           { CKA_LABEL, label, sizeof label } };
     CK_OBJECT_HANDLE key;
 
     begin();
@@ -439,13 +465,17 @@ static void the_value_of_an_open_key_can_be_read_and_of_no_other(void)
     static const struct {
         CK_BBOOL sensitive, extractable;
         enum kl_rc rc;
-    } cases[] = { { CK_FALSE, CK_TRUE, KL_OK }, { CK_FALSE, CK_FALSE, KL_ATTR_SENSITIVE }, { CK_TRUE, CK_TRUE, KL_ATTR_SENSITIVE }, { CK_TRUE, CK_FALSE, KL_ATTR_SENSITIVE } };
+    } cases[] = { { CK_FALSE, CK_TRUE, KL_OK },
+                  { CK_FALSE, CK_FALSE, KL_ATTR_SENSITIVE },
+                  { CK_TRUE, CK_TRUE, KL_ATTR_SENSITIVE },
+                  { CK_TRUE, CK_FALSE, KL_ATTR_SENSITIVE } };
 
     begin();
     for (size_t i = 0; i < 2 * COUNT(cases); i++) {
         CK_BBOOL sensitive = cases[i / 2].sensitive, extractable = cases[i / 2].extractable;
-        CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_TEXT(CKA_VALUE, KEY_BYTES), A_BOOL(CKA_TOKEN, i % 2 == 1),
-                                    { CKA_SENSITIVE, &sensitive, 1 }, { CKA_EXTRACTABLE, &extractable, 1 } };
+        CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES),
+                                    A_TEXT(CKA_VALUE, KEY_BYTES),       A_BOOL(CKA_TOKEN, i % 2 == 1),
+                                    { CKA_SENSITIVE, &sensitive, 1 },   { CKA_EXTRACTABLE, &extractable, 1 } };
         uint8_t bytes[64];
         CK_ATTRIBUTE value[] = { { CKA_VALUE, bytes, sizeof bytes } };
         CK_OBJECT_HANDLE key;
@@ -459,7 +489,8 @@ static void the_value_of_an_open_key_can_be_read_and_of_no_other(void)
 
 static void what_cannot_be_modified_is_not(void)
 {
-    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_BOOL(CKA_MODIFIABLE, CK_FALSE), A_BOOL(CKA_COPYABLE, CK_FALSE), A_BOOL(CKA_DESTROYABLE, CK_FALSE), A_BOOL(CKA_TOKEN, CK_FALSE) };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_BOOL(CKA_MODIFIABLE, CK_FALSE), A_BOOL(CKA_COPYABLE, CK_FALSE),
+                                A_BOOL(CKA_DESTROYABLE, CK_FALSE), A_BOOL(CKA_TOKEN, CK_FALSE) };
     CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "x") }, back[] = { A_BOOL(CKA_MODIFIABLE, CK_TRUE) };
     CK_OBJECT_HANDLE object, copy;
 
@@ -492,7 +523,8 @@ static void the_value_of_data_is_kept_and_changed_in_every_kind_of_object(void)
 {
     begin();
     for (int i = 0; i < 4; i++) {
-        CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_TEXT(CKA_VALUE, "before"), A_BOOL(CKA_TOKEN, (i & 1) != 0), A_BOOL(CKA_PRIVATE, (i & 2) != 0), A_TEXT(CKA_APPLICATION, "app") };
+        CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_TEXT(CKA_VALUE, "before"), A_BOOL(CKA_TOKEN, (i & 1) != 0),
+                                    A_BOOL(CKA_PRIVATE, (i & 2) != 0), A_TEXT(CKA_APPLICATION, "app") };
         CK_ATTRIBUTE change[] = { A_TEXT(CKA_VALUE, "afterwards") }, nothing[] = { { CKA_VALUE, NULL, 0 } };
         char bytes[32];
         CK_ATTRIBUTE ask[] = { { CKA_VALUE, bytes, sizeof bytes } };
@@ -522,7 +554,8 @@ static void the_value_of_data_is_kept_and_changed_in_every_kind_of_object(void)
 static void a_copy_has_the_bytes_a_new_identity_and_no_more_rights(void)
 {
     CK_ATTRIBUTE to_token[] = { A_BOOL(CKA_TOKEN, CK_TRUE), A_TEXT(CKA_LABEL, "copy"), A_BOOL(CKA_DECRYPT, CK_FALSE) };
-    CK_ATTRIBUTE weaker[] = { A_BOOL(CKA_EXTRACTABLE, CK_TRUE) }, open[] = { A_BOOL(CKA_SENSITIVE, CK_FALSE) }, more[] = { A_BOOL(CKA_WRAP, CK_TRUE) };
+    CK_ATTRIBUTE weaker[] = { A_BOOL(CKA_EXTRACTABLE, CK_TRUE) }, open[] = { A_BOOL(CKA_SENSITIVE, CK_FALSE) },
+                 more[] = { A_BOOL(CKA_WRAP, CK_TRUE) };
     CK_ATTRIBUTE public_one[] = { A_BOOL(CKA_PRIVATE, CK_FALSE) };
     char first[36], second[36];
     CK_ATTRIBUTE id1[] = { { CKA_UNIQUE_ID, first, sizeof first } }, id2[] = { { CKA_UNIQUE_ID, second, sizeof second } };
@@ -552,7 +585,8 @@ static void a_search_takes_every_attribute_together(void)
     CK_ATTRIBUTE empty_label[] = { { CKA_LABEL, NULL, 0 } }, no_class[] = { A_ULONG(CKA_CLASS, CKO_CERTIFICATE) };
 
     begin();
-    CU_ASSERT(aes_key(session, true, "same") && aes_key(session, false, "same") && aes_key(session, true, NULL) && aes_key(session, false, NULL));
+    CU_ASSERT(aes_key(session, true, "same") && aes_key(session, false, "same") && aes_key(session, true, NULL) &&
+              aes_key(session, false, NULL));
     CU_ASSERT_EQUAL(find(session, by_label, 1, NULL), 2);
     CU_ASSERT_EQUAL(find(session, by_label, 2, NULL), 1);
     CU_ASSERT_EQUAL(find(session, by_type, 1, NULL), 4);
@@ -640,10 +674,11 @@ static void a_hidden_master_is_found_by_name_alone(void)
     CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 1);
     session_end(session);
     CU_ASSERT_EQUAL(kl_module_close(), KL_OK);
-    snprintf(text, sizeof text,
-             "[module]\nlock_memory = try\n[log]\ntarget = none\n[token \"demo\"]\nstore = sqlite:%s/demo.db\nroots = local\nlist_master = no\n"
-             "[root \"local\"]\ntype = local\npassphrase = file:%s/passphrase\n",
-             sandbox.folder, sandbox.folder);
+    snprintf(
+        text, sizeof text,
+        "[module]\nlock_memory = try\n[log]\ntarget = none\n[token \"demo\"]\nstore = sqlite:%s/demo.db\nroots = local\nlist_master = no\n"
+        "[root \"local\"]\ntype = local\npassphrase = file:%s/passphrase\n",
+        sandbox.folder, sandbox.folder);
     sandbox_configure(text);
     CU_ASSERT_EQUAL_FATAL(kl_module_open(), KL_OK);
     demo = kl_token_at(0);
@@ -655,13 +690,14 @@ static void a_hidden_master_is_found_by_name_alone(void)
 }
 
 UNIT_MAIN("token/object", UNIT(a_generated_key_has_a_clean_history), UNIT(an_imported_key_has_none), UNIT(a_key_has_a_length_of_its_type),
-          UNIT(a_template_says_what_is_missing), UNIT(two_roles_are_refused_wherever_a_key_is_made), UNIT(nobody_makes_keys_without_the_user),
-          UNIT(a_read_only_session_leaves_the_token_as_it_is), UNIT(the_ladder_grows_two_steps_and_then_makes_record_keys),
-          UNIT(a_label_of_the_ladder_is_taken_for_keys_and_free_for_data), UNIT(a_label_of_a_free_key_is_no_place_for_the_ladder_either),
-          UNIT(keys_of_the_ladder_stay_where_they_are), UNIT(the_ladder_takes_whole_hkdf_with_a_short_salt_and_some_info),
-          UNIT(what_would_weaken_a_ladder_key_contradicts_it), UNIT(a_free_key_derives_as_rfc_5869_says_with_any_of_three_hashes),
-          UNIT(a_sensitive_base_has_sensitive_children), UNIT(a_length_is_asked_for_where_none_follows),
-          UNIT(neither_step_unknown_hash_or_salt_is_refused), UNIT(every_attribute_that_can_be_given_is_given_beside_those_that_cannot),
+          UNIT(a_template_says_what_is_missing), UNIT(two_roles_are_refused_wherever_a_key_is_made),
+          UNIT(nobody_makes_keys_without_the_user), UNIT(a_read_only_session_leaves_the_token_as_it_is),
+          UNIT(the_ladder_grows_two_steps_and_then_makes_record_keys), UNIT(a_label_of_the_ladder_is_taken_for_keys_and_free_for_data),
+          UNIT(a_label_of_a_free_key_is_no_place_for_the_ladder_either), UNIT(keys_of_the_ladder_stay_where_they_are),
+          UNIT(the_ladder_takes_whole_hkdf_with_a_short_salt_and_some_info), UNIT(what_would_weaken_a_ladder_key_contradicts_it),
+          UNIT(a_free_key_derives_as_rfc_5869_says_with_any_of_three_hashes), UNIT(a_sensitive_base_has_sensitive_children),
+          UNIT(a_length_is_asked_for_where_none_follows), UNIT(neither_step_unknown_hash_or_salt_is_refused),
+          UNIT(every_attribute_that_can_be_given_is_given_beside_those_that_cannot),
           UNIT(the_value_of_an_open_key_can_be_read_and_of_no_other), UNIT(what_cannot_be_modified_is_not),
           UNIT(a_change_of_many_attributes_is_all_or_nothing), UNIT(the_value_of_data_is_kept_and_changed_in_every_kind_of_object),
           UNIT(a_copy_has_the_bytes_a_new_identity_and_no_more_rights), UNIT(a_search_takes_every_attribute_together),

@@ -594,7 +594,8 @@ static void tags_are_96_bits_or_more_and_whole_bytes(void)
 
 static void lengths_without_bytes_are_refused(void)
 {
-    struct five_fields no_iv = { NULL, 12, NULL, 0, 128 }, empty_iv = { iv, 0, NULL, 0, 128 }, long_iv = { iv, (CK_ULONG)1 << 32, NULL, 0, 128 };
+    struct five_fields no_iv = { NULL, 12, NULL, 0, 128 }, empty_iv = { iv, 0, NULL, 0, 128 },
+                       long_iv = { iv, (CK_ULONG)1 << 32, NULL, 0, 128 };
     struct five_fields no_aad = { iv, 12, NULL, 5, 128 }, long_aad = { iv, 12, iv, (CK_ULONG)-1, 128 };
 
     begin();
@@ -680,7 +681,8 @@ static void a_key_is_refused_for_what_it_is_not_made_for(void)
     CK_MECHANISM unknown = { CKM_AES_ECB, NULL, 0 }, derivation = { CKM_HKDF_DERIVE, NULL, 0 };
     CK_OBJECT_HANDLE data = 0, secret = 0;
     CK_ATTRIBUTE data_template[] = { A_ULONG(CKA_CLASS, CKO_DATA) };
-    CK_ATTRIBUTE secret_template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET), A_TEXT(CKA_VALUE, "0123456789abcdef"), A_BOOL(CKA_ENCRYPT, CK_TRUE) };
+    CK_ATTRIBUTE secret_template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
+                                       A_TEXT(CKA_VALUE, "0123456789abcdef"), A_BOOL(CKA_ENCRYPT, CK_TRUE) };
 
     begin();
     CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &unknown, key), KL_MECHANISM);

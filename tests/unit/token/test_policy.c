@@ -7,7 +7,8 @@
 #define DECRYPT KL_FLAG_DECRYPT
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static const uint32_t usages[] = { KL_FLAG_ENCRYPT, KL_FLAG_DECRYPT, KL_FLAG_SIGN, KL_FLAG_VERIFY, KL_FLAG_WRAP, KL_FLAG_UNWRAP, KL_FLAG_DERIVE };
+static const uint32_t usages[] = { KL_FLAG_ENCRYPT, KL_FLAG_DECRYPT, KL_FLAG_SIGN,  KL_FLAG_VERIFY,
+                                   KL_FLAG_WRAP,    KL_FLAG_UNWRAP,  KL_FLAG_DERIVE };
 /* Which usages make one role, in the order above. */
 static const unsigned role_of[] = { 0, 0, 1, 1, 2, 2, 3 };
 static const uint8_t today[8] = { '2', '0', '2', '6', '1', '1', '2', '2' };
@@ -45,11 +46,16 @@ static void a_flag_goes_one_way_in_changes_and_copies(void)
         bool from, to;
         enum kl_rc rc;
     } cases[] = {
-        { KL_ONLY_UP, false, true, KL_OK },          { KL_ONLY_UP, true, false, KL_ATTR_READ_ONLY },
-        { KL_ONLY_DOWN, true, false, KL_OK },        { KL_ONLY_DOWN, false, true, KL_ATTR_READ_ONLY },
-        { KL_ONLY_DOWN | KL_LOCKED, true, false, KL_OK }, { KL_ONLY_DOWN | KL_LOCKED, false, true, KL_PROHIBITED },
-        { KL_ONLY_UP, true, true, KL_OK },           { KL_ONLY_DOWN, false, false, KL_OK },
-        { 0, false, true, KL_OK },                   { 0, true, false, KL_OK },
+        { KL_ONLY_UP, false, true, KL_OK },
+        { KL_ONLY_UP, true, false, KL_ATTR_READ_ONLY },
+        { KL_ONLY_DOWN, true, false, KL_OK },
+        { KL_ONLY_DOWN, false, true, KL_ATTR_READ_ONLY },
+        { KL_ONLY_DOWN | KL_LOCKED, true, false, KL_OK },
+        { KL_ONLY_DOWN | KL_LOCKED, false, true, KL_PROHIBITED },
+        { KL_ONLY_UP, true, true, KL_OK },
+        { KL_ONLY_DOWN, false, false, KL_OK },
+        { 0, false, true, KL_OK },
+        { 0, true, false, KL_OK },
     };
     static const unsigned places[] = { KL_MODIFY, KL_ON_COPY };
 
@@ -95,7 +101,8 @@ static void a_ladder_key_is_not_asked_to_be_weaker(void)
         /* A default that nobody named is put right without a word. */
         CU_ASSERT_EQUAL(kl_policy_new_ladder(KL_LEVEL_DEK, true, safe | never[i], 0), KL_OK);
     }
-    for (size_t i = 0; i < COUNT(always); i++) CU_ASSERT_EQUAL(kl_policy_new_ladder(KL_LEVEL_FEK, true, safe & ~always[i], always[i]), KL_TEMPLATE);
+    for (size_t i = 0; i < COUNT(always); i++)
+        CU_ASSERT_EQUAL(kl_policy_new_ladder(KL_LEVEL_FEK, true, safe & ~always[i], always[i]), KL_TEMPLATE);
     CU_ASSERT_EQUAL(kl_policy_new_ladder(KL_LEVEL_REK, false, safe | KL_FLAG_DESTROYABLE, KL_FLAG_DESTROYABLE), KL_OK);
 }
 
@@ -122,7 +129,8 @@ static void a_child_is_no_weaker_than_its_base(void)
 
 static void history_is_inherited_and_never_made_up(void)
 {
-    uint32_t clean = KL_FLAG_PRIVATE | KL_FLAG_SENSITIVE | KL_FLAG_ALWAYS_SENSITIVE | KL_FLAG_NEVER_EXTRACTABLE | KL_FLAG_LOCAL | KL_FLAG_GENERATED;
+    uint32_t clean =
+        KL_FLAG_PRIVATE | KL_FLAG_SENSITIVE | KL_FLAG_ALWAYS_SENSITIVE | KL_FLAG_NEVER_EXTRACTABLE | KL_FLAG_LOCAL | KL_FLAG_GENERATED;
     uint32_t stained = KL_FLAG_PRIVATE | KL_FLAG_SENSITIVE;
     uint32_t flags = stained;
 

@@ -409,7 +409,8 @@ static void handles_of_private_objects_end_with_the_login(void)
 
 static void a_public_object_is_seen_before_login_and_proved_after_it(void)
 {
-    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_BOOL(CKA_TOKEN, CK_TRUE), A_BOOL(CKA_PRIVATE, CK_FALSE), A_TEXT(CKA_LABEL, "notice") };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_BOOL(CKA_TOKEN, CK_TRUE), A_BOOL(CKA_PRIVATE, CK_FALSE),
+                                A_TEXT(CKA_LABEL, "notice") };
     CK_OBJECT_HANDLE data = 0, seen;
     CK_ULONG size;
 

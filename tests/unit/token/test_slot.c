@@ -181,11 +181,24 @@ static void a_child_finds_nothing_by_its_parents_handles(void)
 static struct kl_record full_record(struct kl_extra extras[2])
 {
     struct kl_record record = {
-        .generation = 7, .level = KL_LEVEL_FREE, .state = KL_STATE_RETIRING, .version = 9, .is_active = true, .has_commitment = true,
-        .class = KL_CLASS_SECRET_KEY, .key_type = KL_TYPE_AES, .value_len = 32, .flags = KL_FLAG_PRIVATE | KL_FLAG_TRUSTED,
-        .mechanism = KL_NO_MECHANISM, .created_at = -5, .expires_at = INT64_C(1) << 40,
-        .label = kl_view_text("label"), .key_id = kl_view_text("id"), .sealed = kl_view_text("sealed bytes"),
-        .extras = extras, .extra_count = 2,
+        .generation = 7,
+        .level = KL_LEVEL_FREE,
+        .state = KL_STATE_RETIRING,
+        .version = 9,
+        .is_active = true,
+        .has_commitment = true,
+        .class = KL_CLASS_SECRET_KEY,
+        .key_type = KL_TYPE_AES,
+        .value_len = 32,
+        .flags = KL_FLAG_PRIVATE | KL_FLAG_TRUSTED,
+        .mechanism = KL_NO_MECHANISM,
+        .created_at = -5,
+        .expires_at = INT64_C(1) << 40,
+        .label = kl_view_text("label"),
+        .key_id = kl_view_text("id"),
+        .sealed = kl_view_text("sealed bytes"),
+        .extras = extras,
+        .extra_count = 2,
     };
 
     memset(record.id, 1, sizeof record.id);
