@@ -21,19 +21,34 @@ static void need(bool is_so, const char *what)
 
 /* --- stores --- */
 
+static void make_key(struct fixture *fixture)
+{
+    memset(&fixture->key, 0, sizeof fixture->key);
+    need(kl_secret_new(&fixture->key, 32) == KL_OK, "a key");
+    memset(fixture->key.data, 0x5a, fixture->key.len);
+}
+
 void fixture_begin_closed(struct fixture *fixture)
 {
     const char *temporary = getenv("TMPDIR");
 
     memset(fixture, 0, sizeof *fixture);
-    if (temporary == NULL || strlen(temporary) > 30) temporary = "/tmp";
+    /* In memory, where there is such a place: what is synced is counted, not waited for. */
+    if (temporary == NULL || strlen(temporary) > 30) temporary = access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
     snprintf(fixture->directory, sizeof fixture->directory, "%s/keyladder-store-XXXXXX", temporary);
     need(mkdtemp(fixture->directory) != NULL, "mkdtemp");
     snprintf(fixture->path, sizeof fixture->path, "%s/s.db", fixture->directory);
     snprintf(fixture->uri, sizeof fixture->uri, "sqlite:%s", fixture->path);
     kl_arena_allow_unlocked(true);
-    need(kl_secret_new(&fixture->key, 32) == KL_OK, "a key");
-    memset(fixture->key.data, 0x5a, fixture->key.len);
+    make_key(fixture);
+}
+
+void fixture_abandon(struct fixture *fixture)
+{
+    kl_arena_abandon();
+    if (fixture->store != NULL) kl_store_abandon(fixture->store);
+    fixture->store = NULL;
+    make_key(fixture);
 }
 
 void fixture_begin(struct fixture *fixture)

@@ -27,6 +27,8 @@ void fixture_begin_closed(struct fixture *fixture);
 void fixture_end(struct fixture *fixture);
 enum kl_rc fixture_open(struct fixture *fixture); /* and unlock */
 void fixture_close(struct fixture *fixture);
+/* In a forked child: abandons the parent's store and arena, and makes the key again. */
+void fixture_abandon(struct fixture *fixture);
 /* Path of the store with something behind it; good for four calls. */
 const char *fixture_path(const struct fixture *fixture, const char *suffix);
 

@@ -386,6 +386,7 @@ static struct fixture mounted;
 
 static bool mount_here(const char *options)
 {
+    fixture_abandon(&mounted);
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mount("none", mounted.directory, "tmpfs", 0, options) == 0;
 }
@@ -515,6 +516,7 @@ static int read_a_log_read_only(void)
     if (!mount_here("size=40m,mode=700")) return NO_MOUNT;
     child = fork();
     if (child == 0) {
+        fixture_abandon(f);
         if (kl_store_open(f->uri, KL_STORE_CREATE, FIXTURE_TIMEOUT, &f->store) != KL_OK) _exit(1);
         if (kl_store_unlock(f->store, &f->key, kl_view_text(FIXTURE_SERIAL)) != KL_OK) _exit(1);
         _exit(fixture_add_many(f->store, 0, 50) == KL_OK ? 0 : 1);
