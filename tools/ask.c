@@ -51,12 +51,11 @@ static enum kl_rc read_line(int fd, struct kl_secret *line)
     size_t len = 0;
 
     for (;;) {
-        ssize_t got = read(fd, line->data + len, 1);
+        ssize_t got;
 
-        if (got < 0 && errno == EINTR) {
-            KL_TRY(kl_interrupt_check());
-            continue;
-        }
+        KL_TRY(kl_interrupt_wait(fd));
+        got = read(fd, line->data + len, 1);
+        if (got < 0 && errno == EINTR) continue;
         if (got < 0) return kl_fail(KL_IO, "the terminal cannot be read: %m");
         if (got == 0 || line->data[len] == '\n') break;
         if (++len == LINE_MAX_LEN) return kl_fail(KL_PIN_LENGTH, "that is too long");

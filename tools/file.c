@@ -26,7 +26,8 @@ enum kl_rc kl_input_open(const char *path, struct kl_input *out)
     }
     if (fstat(out->fd, &facts) != 0) return kl_fail(KL_IO, "%s cannot be read: %m", out->name);
     if (S_ISDIR(facts.st_mode)) return kl_fail(KL_IO, "%s is a directory", out->name);
-    if (S_ISREG(facts.st_mode)) out->size = (uint64_t)facts.st_size;
+    out->waits = !S_ISREG(facts.st_mode);
+    if (!out->waits) out->size = (uint64_t)facts.st_size;
     return KL_OK;
 }
 
@@ -42,7 +43,7 @@ enum kl_rc kl_input_read(struct kl_input *input, uint8_t *out, size_t cap, size_
     while (*len < cap) {
         ssize_t got;
 
-        KL_TRY(kl_interrupt_check());
+        KL_TRY(input->waits ? kl_interrupt_wait(input->fd) : kl_interrupt_check());
         got = read(input->fd, out + *len, cap - *len);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return kl_fail(KL_IO, "%s cannot be read: %m", input->name);

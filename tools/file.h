@@ -15,6 +15,7 @@ struct kl_input {
     int fd;
     const char *name; /* for messages */
     uint64_t size;    /* 0 where nobody knows */
+    bool waits;       /* what it reads may be long in coming */
     uint64_t done;    /* bytes read */
 };
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "interrupt.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
 
+static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
 static volatile sig_atomic_t pending;
 
 static void note(int number)
@@ -14,7 +17,6 @@ static void note(int number)
 
 void kl_interrupt_catch(void)
 {
-    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
     struct sigaction before, action = { .sa_handler = note, .sa_flags = (int)SA_RESETHAND };
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -34,6 +36,25 @@ bool kl_interrupt_is_pending(void)
 enum kl_rc kl_interrupt_check(void)
 {
     return pending == 0 ? KL_OK : kl_fail(KL_INTERRUPTED, "interrupted");
+}
+
+enum kl_rc kl_interrupt_wait(int fd)
+{
+    struct pollfd waiting = { .fd = fd, .events = POLLIN };
+    sigset_t ours, before;
+    int ready = -1;
+
+    sigemptyset(&ours);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaddset(&ours, numbers[i]);
+    sigprocmask(SIG_BLOCK, &ours, &before);
+    /* Between this look and the wait no signal gets lost: ppoll lets them in. */
+    while (pending == 0 && ready < 0) {
+        ready = ppoll(&waiting, 1, NULL, &before);
+        if (ready < 0 && errno != EINTR) break;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    KL_TRY(kl_interrupt_check());
+    return ready < 0 ? kl_fail(KL_IO, "cannot wait for input: %m") : KL_OK;
 }
 
 void kl_interrupt_pass_on(void)

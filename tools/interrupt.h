@@ -12,6 +12,8 @@ void kl_interrupt_catch(void);
 bool kl_interrupt_is_pending(void);
 /* KL_INTERRUPTED when one is pending. */
 KL_MUST_USE enum kl_rc kl_interrupt_check(void);
+/* Waits until `fd` has something to read, or its end. KL_INTERRUPTED also for a signal that comes just before. */
+KL_MUST_USE enum kl_rc kl_interrupt_wait(int fd);
 /* Ends the process by the signal that was noted, so that a shell sees why; comes back when there was none. */
 void kl_interrupt_pass_on(void);
 

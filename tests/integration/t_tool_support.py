@@ -148,7 +148,15 @@ class Terminal:
     def end(self):
         while self.read(20):
             pass
-        _, status = os.waitpid(self.pid, 0)
+        done, status = os.waitpid(self.pid, os.WNOHANG)
+        end = time.monotonic() + 20
+        while done == 0 and time.monotonic() < end:
+            time.sleep(0.05)
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+        if done == 0:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            raise AssertionError(f"it never ended; the terminal shows\n{self.seen}")
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
 
