@@ -37,7 +37,7 @@ const char *kl_rc_words(enum kl_rc rc)
     return (unsigned)rc < KL_RC_COUNT ? meanings[rc] : "unknown result";
 }
 
-enum kl_rc kl_fail(enum kl_rc rc, const char *format, ...)
+enum kl_rc kl_fail_say(enum kl_rc rc, const char *format, ...)
 {
     va_list values;
 

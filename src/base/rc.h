@@ -22,7 +22,15 @@ const char *kl_rc_words(enum kl_rc rc);
  * tool and the log: kl_fail() stores the words and returns its first argument.
  * The words never hold a secret; bytes that are not printable are escaped.
  */
-enum kl_rc kl_fail(enum kl_rc rc, const char *format, ...) KL_PRINTF(2, 3);
+#define kl_fail(rc, ...) kl_rc_same((rc), kl_fail_say((rc), __VA_ARGS__))
+enum kl_rc kl_fail_say(enum kl_rc rc, const char *format, ...) KL_PRINTF(2, 3);
+
+/* Gives back what went in, in sight of compilers and analyzers, which so know that a failure stays one. */
+static inline enum kl_rc kl_rc_same(enum kl_rc rc, enum kl_rc said)
+{
+    (void)said;
+    return rc;
+}
 
 /* The words of the last kl_fail() of this thread, "" after kl_fail_forget(). Valid until the next of either. */
 const char *kl_fail_words(void);
@@ -36,9 +44,9 @@ void kl_fail_forget(void);
     } while (0)
 
 /* Refuse, noting function and condition in the debug log. */
-#define KL_CHECK(condition, code)                                         \
-    do {                                                                  \
-        if (!(condition)) return kl_refuse((code), __func__, #condition); \
+#define KL_CHECK(condition, code)                                                             \
+    do {                                                                                      \
+        if (!(condition)) return kl_rc_same((code), kl_refuse((code), __func__, #condition)); \
     } while (0)
 enum kl_rc kl_refuse(enum kl_rc rc, const char *function, const char *condition);
 
