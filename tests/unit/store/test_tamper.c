@@ -230,8 +230,8 @@ static void an_old_row_is_refused_with_and_without_its_buckets(void)
 {
     static const char *const replays[] = {
         "DELETE FROM encryption_keys WHERE id = @1; INSERT INTO encryption_keys SELECT * FROM old.encryption_keys WHERE id = @1",
-        "DELETE FROM encryption_keys WHERE id = @1; INSERT INTO encryption_keys SELECT * FROM old.encryption_keys WHERE id = @1;"
-        "DELETE FROM bucket_groups; INSERT INTO bucket_groups SELECT * FROM old.bucket_groups",
+        ("DELETE FROM encryption_keys WHERE id = @1; INSERT INTO encryption_keys SELECT * FROM old.encryption_keys WHERE id = @1;"
+         "DELETE FROM bucket_groups; INSERT INTO bucket_groups SELECT * FROM old.bucket_groups"),
         "DELETE FROM bucket_groups; INSERT INTO bucket_groups SELECT * FROM old.bucket_groups",
     };
 
