@@ -214,6 +214,26 @@ static enum kl_rc check_uri(const char *rest)
     return KL_OK;
 }
 
+static void sqlite_close(struct kl_backend *backend)
+{
+    struct kl_sqlite *sqlite = of(backend);
+
+    for (size_t i = 0; i < KL_SQLS; i++) sqlite3_finalize(sqlite->statements[i]);
+    if (sqlite3_close(sqlite->db) != SQLITE_OK) kl_log(KL_LOG_ERROR, "%s: not closed cleanly", sqlite->path);
+    kl_mark_close(&sqlite->mark);
+    kl_process_release(&sqlite->claim);
+    free(sqlite);
+}
+
+/* What ends a transaction must not need memory when there is none. */
+static enum kl_rc prepare_endings(struct kl_sqlite *sqlite)
+{
+    sqlite3_stmt *statement = NULL;
+
+    KL_TRY(ready(sqlite, KL_SQL_ROLLBACK, &statement));
+    return ready(sqlite, KL_SQL_COMMIT, &statement);
+}
+
 static enum kl_rc sqlite_open(const char *rest, enum kl_store_mode mode, int64_t timeout, struct kl_backend **out)
 {
     struct kl_sqlite *sqlite;
@@ -229,19 +249,13 @@ static enum kl_rc sqlite_open(const char *rest, enum kl_store_mode mode, int64_t
         free(sqlite);
         return rc;
     }
+    rc = prepare_endings(sqlite);
+    if (rc != KL_OK) {
+        sqlite_close((struct kl_backend *)sqlite);
+        return rc;
+    }
     *out = (struct kl_backend *)sqlite;
     return KL_OK;
-}
-
-static void sqlite_close(struct kl_backend *backend)
-{
-    struct kl_sqlite *sqlite = of(backend);
-
-    for (size_t i = 0; i < KL_SQLS; i++) sqlite3_finalize(sqlite->statements[i]);
-    if (sqlite3_close(sqlite->db) != SQLITE_OK) kl_log(KL_LOG_ERROR, "%s: not closed cleanly", sqlite->path);
-    kl_mark_close(&sqlite->mark);
-    kl_process_release(&sqlite->claim);
-    free(sqlite);
 }
 
 static bool is_ours(const struct kl_backend *backend)
@@ -297,15 +311,21 @@ static void follow_data_version(struct kl_sqlite *sqlite)
     done(statement);
 }
 
+/* SQLite has rolled back by itself after some failures. What fails here is tried again at the next beginning. */
+static void end_transaction(struct kl_sqlite *sqlite)
+{
+    for (unsigned tries = 0; tries < 3 && sqlite3_get_autocommit(sqlite->db) == 0; tries++) {
+        if (run(sqlite, KL_SQL_ROLLBACK, "roll back") != KL_OK) kl_log(KL_LOG_ERROR, "%s", kl_fail_words());
+    }
+}
+
 static void sqlite_rollback(struct kl_backend *backend)
 {
     struct kl_sqlite *sqlite = of(backend);
 
     if (sqlite->writing) kl_mark_mend(&sqlite->mark);
     sqlite->writing = false;
-    /* SQLite has rolled back by itself after some failures. */
-    if (sqlite3_get_autocommit(sqlite->db) != 0) return;
-    if (run(sqlite, KL_SQL_ROLLBACK, "roll back") != KL_OK) kl_log(KL_LOG_ERROR, "%s", kl_fail_words());
+    end_transaction(sqlite);
 }
 
 /* An odd mark is a commit on its way, or one that died; who gets the write lock knows that it is the latter. */
@@ -323,6 +343,7 @@ static enum kl_rc sqlite_begin(struct kl_backend *backend, enum kl_begin kind)
     enum kl_rc rc;
 
     KL_TRY(kl_sqlite_check_place(sqlite));
+    end_transaction(sqlite);
     if (kind == KL_BEGIN_READ) mend_mark(sqlite);
     if (kind == KL_BEGIN_WRITE && sqlite->read_only) return kl_fail(KL_STORE_READ_ONLY, "%s cannot be written", sqlite->path);
     KL_TRY(run(sqlite, kind == KL_BEGIN_WRITE ? KL_SQL_BEGIN_WRITE : KL_SQL_BEGIN, "begin a transaction"));
