@@ -207,7 +207,9 @@ static enum kl_rc walk_rest(struct kl_shelf *shelf, struct kl_walk *walk, const 
     struct collecting collecting = { filter, out, KL_OK };
 
     pthread_mutex_lock(&shelf->lock);
-    if (!walk->reads_store) {
+    if (walk->skips_store) {
+        /* The session objects below are all that is wanted. */
+    } else if (!walk->reads_store) {
         kl_index_each(&shelf->rows, collect, &collecting);
     } else if (walk->query == KL_BY_ALL && filter->sees_private && walk->cursor.hurt == 0 && kl_reading_holds(shelf, walk_reading(walk))) {
         kl_index_each(&shelf->rows, drop_stale, shelf);
@@ -228,16 +230,14 @@ enum kl_rc kl_shelf_walk(struct kl_shelf *shelf, struct kl_walk *walk, const str
 
 /* --- one row --- */
 
-static bool wants_all(const void *user, const struct kl_subject *subject)
+static bool is_row(const void *user, const struct kl_subject *subject)
 {
-    (void)user;
-    (void)subject;
-    return true;
+    return memcmp(subject->record->id, user, KL_ROW_ID_LEN) == 0;
 }
 
 enum kl_rc kl_shelf_state(struct kl_shelf *shelf, const uint8_t id[KL_ROW_ID_LEN], enum kl_state *out)
 {
-    static const struct kl_filter all = { .wants = wants_all, .sees_private = true };
+    const struct kl_filter that_row = { .wants = is_row, .user = id, .sees_private = true };
     struct kl_handles found = { 0 };
     struct kl_object *object = NULL;
     enum kl_rc rc = KL_OK;
@@ -247,7 +247,7 @@ enum kl_rc kl_shelf_state(struct kl_shelf *shelf, const uint8_t id[KL_ROW_ID_LEN
     if (object) kl_slot_hold(object);
     pthread_mutex_unlock(&shelf->lock);
     if (!object) {
-        rc = look_row(shelf, kl_view_of(id, KL_ROW_ID_LEN), &all, &found);
+        rc = look_row(shelf, kl_view_of(id, KL_ROW_ID_LEN), &that_row, &found);
         if (rc == KL_OK && found.count) object = kl_slot_get(found.items[0]);
         kl_handles_clear(&found);
     }

@@ -41,8 +41,9 @@ static void write_tail(struct kl_writer *writer, const struct kl_record *record)
     }
 }
 
-enum kl_rc kl_snapshot_fill(struct kl_snapshot *room, size_t cap, const struct kl_record *record)
+enum kl_rc kl_snapshot_fill(struct kl_snapshot **out, size_t cap, const struct kl_record *record)
 {
+    struct kl_snapshot *room = *out, *fitting;
     struct kl_writer writer = { room->tail, cap, 0 };
 
     KL_CHECK(record->label.len <= KL_ROW_LABEL_MAX && record->key_id.len <= KL_ROW_KEY_ID_MAX, KL_MEMORY);
@@ -72,6 +73,10 @@ enum kl_rc kl_snapshot_fill(struct kl_snapshot *room, size_t cap, const struct k
     room->has_dates = has_dates(record);
     write_tail(&writer, record);
     KL_CHECK(kl_writer_is_whole(&writer), KL_MEMORY);
+    if (writer.len == cap) return KL_OK;
+    /* Where nothing can be given back it stays too large. */
+    fitting = realloc(room, sizeof *room + writer.len);
+    if (fitting) *out = fitting;
     return KL_OK;
 }
 
@@ -82,7 +87,7 @@ enum kl_rc kl_snapshot_new(const struct kl_record *record, struct kl_snapshot **
     enum kl_rc rc;
 
     KL_CHECK(room, KL_MEMORY);
-    rc = kl_snapshot_fill(room, cap, record);
+    rc = kl_snapshot_fill(&room, cap, record);
     if (rc == KL_OK)
         *out = room;
     else

@@ -46,8 +46,8 @@ struct kl_snapshot {
  * for `draft` once sealed, with `more` bytes to spare. NULL: no memory. Given back with free() if unused.
  */
 struct kl_snapshot *kl_snapshot_room(const struct kl_record *draft, size_t more, size_t *cap);
-/* Fills the room; the snapshot has one reference. KL_MEMORY if it is too small. */
-KL_MUST_USE enum kl_rc kl_snapshot_fill(struct kl_snapshot *room, size_t cap, const struct kl_record *record);
+/* Fills the room and gives back what it did not need; the snapshot has one reference. KL_MEMORY if it is too small. */
+KL_MUST_USE enum kl_rc kl_snapshot_fill(struct kl_snapshot **room, size_t cap, const struct kl_record *record);
 /* Both, to measure. KL_MEMORY. */
 KL_MUST_USE enum kl_rc kl_snapshot_new(const struct kl_record *record, struct kl_snapshot **out);
 struct kl_snapshot *kl_snapshot_get(struct kl_snapshot *shot);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "fixture.h"
+#include "token/shelf_inner.h"
 
 /* --- the store, counted --- */
 
@@ -440,6 +441,32 @@ static void the_security_officer_sees_public_objects_alone(void)
     end();
 }
 
+static void a_record_key_finds_the_version_it_comes_from_even_when_that_was_forgotten(void)
+{
+    uint8_t iv[12] = { 1 };
+    CK_GCM_PARAMS gcm = { iv, sizeof iv, 0, NULL, 0, 128 };
+    CK_MECHANISM mechanism = { CKM_AES_GCM, &gcm, sizeof gcm };
+    CK_OBJECT_HANDLE users, record;
+    struct kl_object *object;
+
+    begin();
+    users = derive(session, find_label(session, "master"), "users", "users");
+    CU_ASSERT(aes_key(session, false, NULL) != 0);
+    record = derive(session, users, "4711", NULL);
+    CU_ASSERT_FATAL(users != 0 && record != 0);
+    object = kl_slot_get(users);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    pthread_mutex_lock(&demo->shelf->lock);
+    kl_shelf_drop(demo->shelf, object);
+    pthread_mutex_unlock(&demo->shelf->lock);
+    asked();
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, record), KL_OK);
+    CU_ASSERT(asked() > 0);
+    CU_ASSERT_PTR_NOT_NULL(kl_shelf_find_row(demo->shelf, object->shot->id));
+    kl_slot_put(object);
+    end();
+}
+
 static void a_closed_session_takes_its_objects_along(void)
 {
     struct kl_session *other;
@@ -467,4 +494,5 @@ UNIT_MAIN("token/shelf", UNIT(a_label_is_asked_for_once), UNIT(a_label_that_noth
           UNIT(destroying_what_another_destroyed_says_so), UNIT(nothing_is_kept_while_a_commit_is_under_way),
           UNIT(the_mark_is_looked_at_once_a_second), UNIT(a_failing_store_fails_the_search_and_is_asked_again),
           UNIT(handles_of_private_objects_end_with_the_login), UNIT(a_public_object_is_seen_before_login_and_proved_after_it),
-          UNIT(the_security_officer_sees_public_objects_alone), UNIT(a_closed_session_takes_its_objects_along))
+          UNIT(the_security_officer_sees_public_objects_alone),
+          UNIT(a_record_key_finds_the_version_it_comes_from_even_when_that_was_forgotten), UNIT(a_closed_session_takes_its_objects_along))
