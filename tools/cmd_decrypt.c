@@ -43,8 +43,15 @@ static enum kl_rc envelope(struct kl_cipher *cipher, const uint8_t *beginning, s
         return kl_fail(KL_DATA_LENGTH, "%s is an envelope of more than %zu MiB", cipher->input.name, KL_CIPHER_ENVELOPE_MAX >> 20);
     }
     if (len < KL_ENVELOPE_OVERHEAD) return kl_fail(KL_CIPHERTEXT_LENGTH, "%s was cut off: an envelope is longer", cipher->input.name);
-    KL_TRY(kl_envelope_open(cipher->aead, cipher->key, cipher->aad, kl_view_of(in, len), out));
+    KL_TRY(forgotten(cipher, kl_envelope_open(cipher->aead, cipher->key, cipher->aad, kl_view_of(in, len), out)));
     return kl_output_write(&cipher->output, kl_view_of(out, len - KL_ENVELOPE_OVERHEAD));
+}
+
+/* What may have been forgotten, where nothing shows that the ciphertext itself is hurt. */
+static enum kl_rc forgotten(struct kl_cipher *cipher, enum kl_rc rc)
+{
+    if (rc != KL_CIPHERTEXT || kl_cli_has(cipher->cli, KL_OPT_RECORD)) return rc;
+    return kl_cli_advise(cipher->cli, rc, "If it was made with --aad, or with a record's own key (--record), the same is needed here.");
 }
 
 /* Says how far a stream could be trusted, where part of it has been written out. */
@@ -52,7 +59,8 @@ static enum kl_rc cut_off(struct kl_cipher *cipher, enum kl_rc rc)
 {
     char words[512];
 
-    if (rc != KL_CIPHERTEXT || cipher->output.folder >= 0 || cipher->output.done == 0) return rc;
+    if (cipher->output.done == 0) return forgotten(cipher, rc);
+    if (rc != KL_CIPHERTEXT || cipher->output.folder >= 0) return rc;
     strncpy(words, kl_fail_words(), sizeof words - 1);
     words[sizeof words - 1] = '\0';
     return kl_cli_advise(cipher->cli,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """What the tests of the tool share: a sandbox with a token, ways to run keyladder, and a sentence for each test."""
+import ctypes
 import fcntl
 import json
 import os
@@ -25,6 +26,7 @@ MODULE = os.environ.get("P11_MODULE") or os.environ.get("KEYLADDER_MODULE") or o
 os.environ["P11_MODULE"] = MODULE
 sys.path.insert(0, here)
 
+PR_CAPBSET_DROP, CAP_IPC_LOCK = 24, 14
 PIN, SO_PIN = "user-pin-1111", "so-pin-0000"
 DONE, FAILED, USAGE, ATTENTION = 0, 1, 2, 3
 
@@ -56,8 +58,8 @@ def default_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-def run(*args, conf=None, stdin=b"", env=None, umask=None, limits=(), user=None, tty=False, stdout=None, pass_fds=()):
-    """Runs keyladder without a terminal of its own; `limits` are (which, value)."""
+def run(*args, conf=None, stdin=b"", env=None, umask=None, limits=(), drop=None, tty=False, stdout=None, pass_fds=()):
+    """Runs keyladder without a terminal of its own; `limits` are (which, value), `drop` is a capability to do without."""
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **{k: v for k, v in os.environ.items() if k.startswith(("ASAN_", "LSAN_", "UBSAN_"))}}
     if conf:
         environment["KEYLADDER_CONF"] = conf if isinstance(conf, str) else conf.file
@@ -72,10 +74,8 @@ def run(*args, conf=None, stdin=b"", env=None, umask=None, limits=(), user=None,
             resource.setrlimit(which, (value, value))
             if which == resource.RLIMIT_FSIZE:
                 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        if user is not None:
-            os.setgroups([])
-            os.setresgid(user, user, user)
-            os.setresuid(user, user, user)
+        if drop is not None and os.getuid() == 0:
+            ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, drop, 0, 0, 0)
 
     handle = stdin if hasattr(stdin, "fileno") else subprocess.PIPE
     child = subprocess.Popen([TOOL, *map(str, args)], stdin=handle, stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
