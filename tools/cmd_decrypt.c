@@ -26,6 +26,13 @@ static enum kl_rc find_key(struct kl_cipher *cipher, const struct kl_named *name
                          "Leave --key out to let the ciphertext name its key.");
 }
 
+/* What may have been forgotten, where nothing shows that the ciphertext itself is hurt. */
+static enum kl_rc forgotten(struct kl_cipher *cipher, enum kl_rc rc)
+{
+    if (rc != KL_CIPHERTEXT || kl_cli_has(cipher->cli, KL_OPT_RECORD)) return rc;
+    return kl_cli_advise(cipher->cli, rc, "If it was made with --aad, or with a record's own key (--record), the same is needed here.");
+}
+
 /* `begun` bytes of the envelope have been read to `beginning`. */
 static enum kl_rc envelope(struct kl_cipher *cipher, const uint8_t *beginning, size_t begun)
 {
@@ -45,13 +52,6 @@ static enum kl_rc envelope(struct kl_cipher *cipher, const uint8_t *beginning, s
     if (len < KL_ENVELOPE_OVERHEAD) return kl_fail(KL_CIPHERTEXT_LENGTH, "%s was cut off: an envelope is longer", cipher->input.name);
     KL_TRY(forgotten(cipher, kl_envelope_open(cipher->aead, cipher->key, cipher->aad, kl_view_of(in, len), out)));
     return kl_output_write(&cipher->output, kl_view_of(out, len - KL_ENVELOPE_OVERHEAD));
-}
-
-/* What may have been forgotten, where nothing shows that the ciphertext itself is hurt. */
-static enum kl_rc forgotten(struct kl_cipher *cipher, enum kl_rc rc)
-{
-    if (rc != KL_CIPHERTEXT || kl_cli_has(cipher->cli, KL_OPT_RECORD)) return rc;
-    return kl_cli_advise(cipher->cli, rc, "If it was made with --aad, or with a record's own key (--record), the same is needed here.");
 }
 
 /* Says how far a stream could be trusted, where part of it has been written out. */
