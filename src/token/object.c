@@ -36,7 +36,8 @@ static enum kl_rc give(CK_ATTRIBUTE *attribute, struct kl_view value)
 
     attribute->ulValueLen = value.len;
     if (!attribute->pValue) return KL_OK;
-    if (room < value.len) {
+    /* A caller that asks again with what an earlier answer left there has no such room. */
+    if (room == CK_UNAVAILABLE_INFORMATION || room < value.len) {
         attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
         return KL_BUFFER;
     }

@@ -452,6 +452,7 @@ static void every_attribute_that_can_be_given_is_given_beside_those_that_cannot(
     CU_ASSERT_EQUAL(ask[3].ulValueLen, CK_UNAVAILABLE_INFORMATION);
     CU_ASSERT(ask[4].ulValueLen == 6 && memcmp(label, "secret", 6) == 0);
     CU_ASSERT_EQUAL(kl_object_read(session, key, ask + 2, 2), KL_ATTR_TYPE);
+    CU_ASSERT_EQUAL(kl_object_read(session, key, ask + 3, 1), KL_BUFFER);
     ask[3].ulValueLen = 2;
     CU_ASSERT_EQUAL(kl_object_read(session, key, ask + 3, 1), KL_BUFFER);
     ask[3].pValue = NULL;
