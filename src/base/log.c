@@ -85,7 +85,8 @@ static int file_open(const struct target *file)
     int fd = open(file->path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
 
     if (fd < 0) return -1;
-    if (fstat(fd, &what) == 0 && S_ISREG(what.st_mode)) return fd;
+    /* A host's umask may have taken away what 0600 gives; the next process could not open the file. */
+    if (fstat(fd, &what) == 0 && S_ISREG(what.st_mode) && ((what.st_mode & S_IWUSR) != 0 || fchmod(fd, 0600) == 0)) return fd;
     close(fd);
     return -1;
 }

@@ -164,6 +164,19 @@ static void a_new_file_is_for_its_owner_alone(void)
     CU_ASSERT_EQUAL(what.st_mode & 07777, 0600);
 }
 
+static void a_hostile_umask_leaves_the_file_open_to_its_owner(void)
+{
+    struct stat what;
+    mode_t before = umask(0777);
+
+    begin(KL_LOG_INFO);
+    umask(before);
+    kl_log(KL_LOG_ERROR, "one");
+    CU_ASSERT_EQUAL_FATAL(stat(path, &what), 0);
+    CU_ASSERT_EQUAL(what.st_mode & 07777, 0600);
+    CU_ASSERT_STRING_EQUAL(last_text(), "one");
+}
+
 static void targets_that_do_not_exist_are_refused(void)
 {
     static const char *const wrong[] = { "",     "syslo",  "syslogd", "nones",      "file:",  "file:relative",
@@ -374,6 +387,7 @@ int main(void)
         UNIT(long_lines_are_cut_at_1000_bytes),
         UNIT(errno_is_kept_and_can_be_named),
         UNIT(a_new_file_is_for_its_owner_alone),
+        UNIT(a_hostile_umask_leaves_the_file_open_to_its_owner),
         UNIT(targets_that_do_not_exist_are_refused),
         UNIT(a_file_that_cannot_be_opened_drops_lines_until_it_can),
         UNIT(a_link_or_a_pipe_in_the_files_place_is_not_written_to),
