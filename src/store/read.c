@@ -329,6 +329,8 @@ static enum kl_rc read_list(struct reading *reading, enum kl_scan scan)
 
 struct all {
     struct reading *reading;
+    uint8_t group[KL_GROUP_LEN];
+    bool group_fits;
     uint32_t hurt;
 };
 
@@ -344,27 +346,39 @@ static enum kl_rc take_any(void *user, const struct kl_found *found)
     return KL_OK;
 }
 
+/* Where a group does not fit, none of its buckets does, and one line in the log is enough. */
+static enum kl_rc load_group(struct all *all, uint32_t bucket)
+{
+    enum kl_rc rc = kl_store_load_group(all->reading->store, bucket / KL_GROUP_BUCKETS, all->group);
+
+    all->group_fits = rc == KL_OK;
+    if (rc != KL_INTEGRITY) return rc;
+    kl_log(KL_LOG_ERROR, "%s; left out", kl_fail_words());
+    return KL_OK;
+}
+
+static enum kl_rc compare(const struct all *all, const struct kl_walk *walk, uint32_t bucket)
+{
+    enum kl_rc rc;
+
+    if (!all->group_fits) return KL_INTEGRITY;
+    rc = kl_walk_compare(walk, bucket, all->group);
+    if (rc == KL_INTEGRITY) kl_log(KL_LOG_ERROR, "%s; left out", kl_fail_words());
+    return rc;
+}
+
 /* A bucket that does not fit is left out, the rest goes on. */
-static enum kl_rc take_bucket(struct all *all, struct kl_walk *walk, uint32_t bucket, uint8_t group[KL_GROUP_LEN])
+static enum kl_rc take_bucket(struct all *all, struct kl_walk *walk, uint32_t bucket)
 {
     struct reading *reading = all->reading;
     size_t before = reading->page->count;
     enum kl_rc rc = KL_OK;
 
     all->hurt = 0;
-    if (bucket % KL_GROUP_BUCKETS == 0 || bucket == reading->cursor->bucket) {
-        rc = kl_store_load_group(reading->store, bucket / KL_GROUP_BUCKETS, group);
-        if (rc == KL_INTEGRITY) {
-            /* Then none of its buckets fits. */
-            kl_log(KL_LOG_ERROR, "%s", kl_fail_words());
-            memset(group, 0xff, KL_GROUP_LEN);
-            rc = KL_OK;
-        }
-    }
+    if (bucket % KL_GROUP_BUCKETS == 0 || bucket == reading->cursor->bucket) rc = load_group(all, bucket);
     if (rc == KL_OK) rc = kl_walk_bucket(walk, bucket, take_any, all);
-    if (rc == KL_OK) rc = kl_walk_compare(walk, bucket, group);
+    if (rc == KL_OK) rc = compare(all, walk, bucket);
     if (rc == KL_INTEGRITY) {
-        kl_log(KL_LOG_ERROR, "%s; left out", kl_fail_words());
         reading->page->count = before;
         all->hurt = 1;
         rc = KL_OK;
@@ -378,12 +392,11 @@ static enum kl_rc read_all(struct reading *reading)
     struct kl_cursor *cursor = reading->cursor;
     struct all all = { .reading = reading };
     struct kl_walk walk = { 0 };
-    uint8_t group[KL_GROUP_LEN];
     uint32_t bucket = cursor->bucket;
     enum kl_rc rc = kl_walk_begin(&walk, reading->store, KL_WALK_LABEL_ROWS, bucket, KL_STORE_BUCKETS - 1);
 
     while (rc == KL_OK && bucket < KL_STORE_BUCKETS && !page_is_full(reading->page)) {
-        rc = take_bucket(&all, &walk, bucket, group);
+        rc = take_bucket(&all, &walk, bucket);
         bucket++;
     }
     kl_walk_clear(&walk);

@@ -13,6 +13,8 @@
 #include "store/vfs.h"
 #include "store/wait.h"
 
+/* STRICT tables came with 3.37. */
+enum { OLDEST_SQLITE = 3037000 };
 enum { HEADER_LEN = 100, VERSION_AT = 60, APPLICATION_AT = 68 };
 
 static const char *const schema[][3] = {
@@ -161,6 +163,7 @@ static enum kl_rc connect(struct kl_sqlite *sqlite)
     int code;
 
     if (vfs == NULL) return kl_fail(KL_STORE, "this SQLite has no files of its own to build on");
+    if (sqlite3_libversion_number() < OLDEST_SQLITE) return kl_fail(KL_STORE, "SQLite %s is too old; 3.37 is needed", sqlite3_libversion());
     code = sqlite3_open_v2(sqlite->path, &sqlite->db, flags, vfs);
     if (sqlite->db == NULL) return kl_fail(KL_MEMORY, "no memory to open %s", sqlite->path);
     KL_TRY(kl_sqlite_rc(sqlite, code, "open"));
@@ -171,7 +174,7 @@ static const struct {
     int limit;
     int value;
 } limits[] = {
-    { SQLITE_LIMIT_LENGTH, 512 * 1024 },  { SQLITE_LIMIT_SQL_LENGTH, 8192 },   { SQLITE_LIMIT_COLUMN, 32 },
+    { SQLITE_LIMIT_LENGTH, 4 << 20 },     { SQLITE_LIMIT_SQL_LENGTH, 8192 },   { SQLITE_LIMIT_COLUMN, 32 },
     { SQLITE_LIMIT_EXPR_DEPTH, 20 },      { SQLITE_LIMIT_COMPOUND_SELECT, 3 }, { SQLITE_LIMIT_VDBE_OP, 25000 },
     { SQLITE_LIMIT_FUNCTION_ARG, 8 },     { SQLITE_LIMIT_ATTACHED, 1 },        { SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 64 },
     { SQLITE_LIMIT_VARIABLE_NUMBER, 32 }, { SQLITE_LIMIT_TRIGGER_DEPTH, 1 },   { SQLITE_LIMIT_WORKER_THREADS, 0 },
@@ -199,7 +202,7 @@ static enum kl_rc configure(struct kl_sqlite *sqlite)
     }
     return kl_sqlite_run(sqlite,
                          "PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON; PRAGMA synchronous = FULL;"
-                         "PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 16777216",
+                         "PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -4000",
                          "configure");
 }
 

@@ -317,16 +317,16 @@ static void forget_key(struct kl_store *store)
 
 enum kl_rc kl_store_unlock(struct kl_store *store, const struct kl_secret *key, struct kl_view serial)
 {
-    struct kl_look look;
+    struct kl_wait wait = kl_wait_from(store->timeout);
     enum kl_rc rc;
 
     KL_CHECK(!kl_store_is_mine(store), KL_ARG);
-    kl_store_lock(store);
-    KL_TRY(kl_look_begin(&look, store));
+    KL_TRY(begin(store, KL_BEGIN_READ, &wait));
     rc = set_key(store, key, serial);
     if (rc == KL_OK) rc = kl_store_load_root(store);
     if (rc != KL_OK) forget_key(store);
-    kl_look_end(&look);
+    store->ops->rollback(store->backend);
+    kl_gate_leave(&store->lock);
     return rc;
 }
 

@@ -83,7 +83,7 @@ enum kl_rc kl_sqlite_rc(struct kl_sqlite *sqlite, int code, const char *doing)
         { SQLITE_CORRUPT, KL_INTEGRITY, "the file is damaged" },
         { SQLITE_NOTADB, KL_INTEGRITY, "the file is not a database" },
         { SQLITE_NOMEM, KL_MEMORY, "no memory" },
-        { SQLITE_TOOBIG, KL_ARG, "too long" },
+        { SQLITE_TOOBIG, KL_INTEGRITY, "a row is longer than any that was ever written" },
         { SQLITE_CONSTRAINT, KL_CONFLICT, "it is there already" },
         { SQLITE_INTERRUPT, KL_STORE_BUSY, "interrupted" },
     };

@@ -342,28 +342,40 @@ static enum kl_rc not_ours(struct kl_txn *txn)
                    kl_store_path(txn->store));
 }
 
+/* The next edit of this bucket, NULL if there is none. */
+static const struct edit *edit_of(const struct edits *edits, uint32_t bucket)
+{
+    if (edits->at == edits->count || edits->list[edits->at].bucket != bucket) return NULL;
+    return &edits->list[edits->at];
+}
+
+/* entry: what stands in the list now, NULL if there is nothing of this id. */
+static enum kl_rc undo_edit(struct kl_txn *txn, const struct edit *edit, const uint8_t *entry, struct kl_entries *before)
+{
+    if ((entry != NULL) != (edit->is != NULL)) return not_ours(txn);
+    if (entry != NULL && !kl_entry_is(entry, edit->is)) return not_ours(txn);
+    return edit->was != NULL ? kl_entries_add(before, edit->was) : KL_OK;
+}
+
 /* The list as it was before this transaction, worked out from what it is now and from what was done. */
 static enum kl_rc undo(struct kl_txn *txn, struct edits *edits, uint32_t bucket, const struct kl_entries *now, struct kl_entries *before)
 {
     size_t at = 0;
 
     kl_entries_empty(before);
-    while (at < now->len || (edits->at < edits->count && edits->list[edits->at].bucket == bucket)) {
-        const struct edit *edit = edits->at < edits->count && edits->list[edits->at].bucket == bucket ? &edits->list[edits->at] : NULL;
-        const uint8_t *id = edit == NULL ? NULL : (edit->was != NULL ? edit->was : edit->is)->id;
-        int order = edit == NULL ? 1 : at == now->len ? -1 : memcmp(id, now->data + at, KL_ROW_ID_LEN);
+    for (const struct edit *edit; (edit = edit_of(edits, bucket)) != NULL; edits->at++) {
+        const uint8_t *id = (edit->was != NULL ? edit->was : edit->is)->id;
+        int order = 1;
 
-        if (order > 0) {
+        for (; at < now->len; at += KL_ENTRY_LEN) {
+            order = memcmp(id, now->data + at, KL_ROW_ID_LEN);
+            if (order <= 0) break;
             KL_TRY(kl_entries_copy(before, now->data + at));
-            at += KL_ENTRY_LEN;
-            continue;
         }
-        if ((order == 0) != (edit->is != NULL)) return not_ours(txn);
-        if (order == 0 && !kl_entry_is(now->data + at, edit->is)) return not_ours(txn);
-        if (edit->was != NULL) KL_TRY(kl_entries_add(before, edit->was));
+        KL_TRY(undo_edit(txn, edit, order == 0 ? now->data + at : NULL, before));
         if (order == 0) at += KL_ENTRY_LEN;
-        edits->at++;
     }
+    for (; at < now->len; at += KL_ENTRY_LEN) KL_TRY(kl_entries_copy(before, now->data + at));
     return KL_OK;
 }
 

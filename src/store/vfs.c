@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@
 #include "store/file.h"
 #include "store/sqlite.h"
 
-enum { SECTOR = 4096 };
+enum { SECTOR = 4096, GATHERED_MOST = 128 * 1024 };
 
 static sqlite3_vfs *system_vfs; /* SQLite's own, for its clock, its sleep and its random numbers */
 static _Thread_local enum kl_rc refused;
@@ -35,17 +36,89 @@ static int vfs_close(sqlite3_file *base)
 {
     struct kl_vfs_file *file = of(base);
 
+    /* What is gathered still was never said to be in the log. */
+    free(file->gather.data);
+    if (file->database != NULL) file->database->log = NULL;
+    if (file->log != NULL) file->log->database = NULL;
     if (file->fd >= 0) close(file->fd);
     file->fd = -1;
     base->pMethods = NULL;
     return SQLITE_OK;
 }
 
+static int no_room(int error, int otherwise)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG ? SQLITE_FULL : otherwise;
+}
+
+static int write_all(struct kl_vfs_file *file, const void *data, size_t len, sqlite3_int64 at)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t put = kl_disk->write(file->fd, (const char *)data + done, len - done, (off_t)at + (off_t)done);
+
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return no_room(errno, SQLITE_IOERR_WRITE);
+        if (put == 0) return SQLITE_FULL;
+        done += (size_t)put;
+    }
+    return SQLITE_OK;
+}
+
+static int write_gathered(struct kl_vfs_file *file)
+{
+    struct kl_vfs_gather *gather = &file->gather;
+    size_t len = gather->len;
+
+    gather->len = 0;
+    return len == 0 ? SQLITE_OK : write_all(file, gather->data, len, gather->at);
+}
+
+void kl_vfs_write_log(struct kl_vfs_file *database)
+{
+    struct kl_vfs_file *log = database->log;
+    int code;
+
+    if (log == NULL || log->gather.len == 0) return;
+    code = write_gathered(log);
+    if (code != SQLITE_OK) log->gather.failed = code;
+}
+
+/* False: it does not go behind what is there. */
+static bool gather(struct kl_vfs_file *file, const void *data, size_t len, sqlite3_int64 at)
+{
+    struct kl_vfs_gather *gathered = &file->gather;
+
+    if (file->database == NULL || len > GATHERED_MOST - gathered->len) return false;
+    if (gathered->len > 0 && at != gathered->at + (sqlite3_int64)gathered->len) return false;
+    if (gathered->data == NULL) gathered->data = malloc(GATHERED_MOST);
+    if (gathered->data == NULL) return false;
+    if (gathered->len == 0) gathered->at = at;
+    memcpy(gathered->data + gathered->len, data, len);
+    gathered->len += len;
+    return true;
+}
+
+static int vfs_write(sqlite3_file *base, const void *data, int len, sqlite3_int64 at)
+{
+    struct kl_vfs_file *file = of(base);
+    int code;
+
+    if (file->fd < 0) return SQLITE_READONLY;
+    if (gather(file, data, (size_t)len, at)) return SQLITE_OK;
+    code = write_gathered(file);
+    if (code != SQLITE_OK || gather(file, data, (size_t)len, at)) return code;
+    return write_all(file, data, (size_t)len, at);
+}
+
 static int vfs_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
 {
     struct kl_vfs_file *file = of(base);
     size_t done = 0;
+    int code = write_gathered(file);
 
+    if (code != SQLITE_OK) return code;
     while (file->fd >= 0 && done < (size_t)len) {
         ssize_t got = kl_disk->read(file->fd, (char *)data + done, (size_t)len - done, (off_t)at + (off_t)done);
 
@@ -59,33 +132,13 @@ static int vfs_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
     return SQLITE_IOERR_SHORT_READ;
 }
 
-static int no_room(int error, int otherwise)
-{
-    return error == ENOSPC || error == EDQUOT || error == EFBIG ? SQLITE_FULL : otherwise;
-}
-
-static int vfs_write(sqlite3_file *base, const void *data, int len, sqlite3_int64 at)
-{
-    struct kl_vfs_file *file = of(base);
-    size_t done = 0;
-
-    if (file->fd < 0) return SQLITE_READONLY;
-    while (done < (size_t)len) {
-        ssize_t put = kl_disk->write(file->fd, (const char *)data + done, (size_t)len - done, (off_t)at + (off_t)done);
-
-        if (put < 0 && errno == EINTR) continue;
-        if (put < 0) return no_room(errno, SQLITE_IOERR_WRITE);
-        if (put == 0) return SQLITE_FULL;
-        done += (size_t)put;
-    }
-    return SQLITE_OK;
-}
-
 static int vfs_truncate(sqlite3_file *base, sqlite3_int64 len)
 {
     int code;
 
     if (of(base)->fd < 0) return SQLITE_READONLY;
+    code = write_gathered(of(base));
+    if (code != SQLITE_OK) return code;
     do {
         code = kl_disk->truncate(of(base)->fd, (off_t)len);
     } while (code != 0 && errno == EINTR);
@@ -94,17 +147,24 @@ static int vfs_truncate(sqlite3_file *base, sqlite3_int64 len)
 
 static int vfs_sync(sqlite3_file *base, int flags)
 {
+    struct kl_vfs_file *file = of(base);
+    int code = file->gather.failed;
+
     (void)flags;
-    if (of(base)->fd < 0) return SQLITE_OK;
-    return kl_disk->sync(of(base)->fd) == 0 ? SQLITE_OK : no_room(errno, SQLITE_IOERR_FSYNC);
+    file->gather.failed = SQLITE_OK;
+    if (file->fd < 0 || code != SQLITE_OK) return code;
+    code = write_gathered(file);
+    if (code != SQLITE_OK) return code;
+    return kl_disk->sync(file->fd) == 0 ? SQLITE_OK : no_room(errno, SQLITE_IOERR_FSYNC);
 }
 
 static int vfs_size(sqlite3_file *base, sqlite3_int64 *len)
 {
     struct stat status;
+    int code = write_gathered(of(base));
 
     *len = 0;
-    if (of(base)->fd < 0) return SQLITE_OK;
+    if (of(base)->fd < 0 || code != SQLITE_OK) return code;
     if (kl_disk->stat(of(base)->fd, &status) != 0) return SQLITE_IOERR_FSTAT;
     *len = status.st_size;
     return SQLITE_OK;
@@ -181,6 +241,16 @@ static enum kl_rc open_file(struct kl_vfs_file *file, int flags)
     return rc;
 }
 
+/* A log and its database know each other. */
+static void join(struct kl_vfs_file *log)
+{
+    struct kl_vfs_file *database = of(sqlite3_database_file_object(log->path));
+
+    if (database->base.pMethods != &methods || database->log != NULL) return;
+    database->log = log;
+    log->database = database;
+}
+
 static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out_flags)
 {
     struct kl_vfs_file *file = of(base);
@@ -196,6 +266,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
     code = kl_vfs_refuse(open_file(file, flags));
     if (code != SQLITE_OK) return code;
     base->pMethods = &methods;
+    if ((flags & SQLITE_OPEN_WAL) != 0) join(file);
     if (out_flags == NULL) return SQLITE_OK;
     *out_flags = flags;
     if (file->read_only) *out_flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;

@@ -15,6 +15,8 @@
 
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/rc.h"
@@ -36,13 +38,29 @@ struct kl_vfs_shm {
     int count;
 };
 
+/*
+ * What is about to be written to the log, in one piece: SQLite writes each page
+ * with its header by itself, a dozen pages a commit. Nobody reads a log beyond
+ * what the index says is in it; so it is written before it is synced, before
+ * the index says so (a barrier), and before others may write (the lock).
+ */
+struct kl_vfs_gather {
+    uint8_t *data;
+    size_t len;
+    sqlite3_int64 at;
+    int failed; /* a code for the next sync: it could not be written when it had to be */
+};
+
 struct kl_vfs_file {
     sqlite3_file base;
     const char *path; /* SQLite's, as long as the file is open */
     int fd;           /* -1: a log that is not there and cannot be made; it reads as empty */
     int level;        /* SQLITE_LOCK_… */
     bool read_only;
-    struct kl_vfs_shm shm;
+    struct kl_vfs_shm shm;        /* of a database */
+    struct kl_vfs_file *log;      /* of a database: its log, if it is open */
+    struct kl_vfs_file *database; /* of a log */
+    struct kl_vfs_gather gather;  /* of a log */
 };
 
 /* Of vfs_lock.c and vfs_shm.c, for the table of methods in vfs.c. */
@@ -53,6 +71,9 @@ int kl_vfs_shm_map(sqlite3_file *base, int region, int size, int extend, void vo
 int kl_vfs_shm_lock(sqlite3_file *base, int first, int count, int flags);
 void kl_vfs_shm_barrier(sqlite3_file *base);
 int kl_vfs_shm_unmap(sqlite3_file *base, int remove);
+
+/* Writes what was gathered for the log of this database. */
+void kl_vfs_write_log(struct kl_vfs_file *database);
 
 /* One lock on a range of bytes, tried once. type: F_RDLCK, F_WRLCK, F_UNLCK. */
 bool kl_vfs_lock_bytes(int fd, short type, off_t first, off_t count);

@@ -146,12 +146,14 @@ int kl_vfs_shm_map(sqlite3_file *base, int region, int size, int extend, void vo
 
 int kl_vfs_shm_lock(sqlite3_file *base, int first, int count, int flags)
 {
-    struct kl_vfs_shm *shm = &((struct kl_vfs_file *)base)->shm;
+    struct kl_vfs_file *file = (struct kl_vfs_file *)base;
+    struct kl_vfs_shm *shm = &file->shm;
     unsigned mask = ((1U << (first + count)) - 1) & ~((1U << first) - 1);
     bool exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
 
     if (!shm->open) return (flags & SQLITE_SHM_UNLOCK) != 0 || !exclusive ? SQLITE_OK : SQLITE_BUSY;
     if ((flags & SQLITE_SHM_UNLOCK) != 0) {
+        kl_vfs_write_log(file);
         if (((shm->shared | shm->exclusive) & mask) == 0) return SQLITE_OK;
         if (!kl_vfs_lock_bytes(shm->fd, F_UNLCK, LOCK_BASE + first, count)) return SQLITE_IOERR_UNLOCK;
         shm->shared &= ~mask;
@@ -167,7 +169,7 @@ int kl_vfs_shm_lock(sqlite3_file *base, int first, int count, int flags)
 
 void kl_vfs_shm_barrier(sqlite3_file *base)
 {
-    (void)base;
+    kl_vfs_write_log((struct kl_vfs_file *)base);
     atomic_thread_fence(memory_order_seq_cst);
 }
 

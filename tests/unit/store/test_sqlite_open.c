@@ -380,6 +380,38 @@ static void a_mark_removed_while_open_is_made_again_and_followed(void)
     fixture_end(&f);
 }
 
+/* A module loaded twice, from two paths, has two of everything but the process. */
+static void a_second_copy_of_the_code_in_one_process_is_refused(void)
+{
+    struct fixture f;
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)kl_process_number(), .l_len = 1 };
+    int fd;
+
+    CU_ASSERT(lock.l_start > 1 << 22);
+    begin(&f);
+    fd = open(fixture_path(&f, "-epoch"), O_RDWR);
+    CU_ASSERT(fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0);
+    CU_ASSERT_EQUAL(fixture_open(&f), KL_STORE);
+    CU_ASSERT(words_have("another copy"));
+    close(fd);
+    CU_ASSERT_EQUAL(fixture_open(&f), KL_OK);
+    fixture_end(&f);
+}
+
+static void a_row_of_monstrous_length_is_found(void)
+{
+    struct fixture f;
+    size_t count;
+
+    begin(&f);
+    CU_ASSERT(fixture_meddle(&f, "UPDATE encryption_keys SET metadata = zeroblob(6000000) WHERE label = CAST('label-1' AS BLOB)"));
+    CU_ASSERT_EQUAL_FATAL(fixture_open(&f), KL_OK);
+    CU_ASSERT_EQUAL(fixture_find(f.store, "label-1", &count), KL_INTEGRITY);
+    CU_ASSERT_EQUAL(fixture_find(f.store, "label-2", &count), KL_OK);
+    CU_ASSERT(fixture_check(f.store, NULL) > 0);
+    fixture_end(&f);
+}
+
 /* --- file systems of all kinds, each in a child with mounts of its own --- */
 
 static struct fixture mounted;
@@ -495,7 +527,7 @@ static int read_read_only(void)
     UNIT_NEED(kl_store_tries_take(f->store, "pin/user", 10, &used) == KL_STORE_READ_ONLY);
     UNIT_NEED(kl_store_mark(f->store) % 2 == 0);
     fixture_close(f);
-    strcat(f->uri, "-other");
+    snprintf(f->uri, sizeof f->uri, "sqlite:%.80s", fixture_path(f, "-other"));
     UNIT_NEED(kl_store_open(f->uri, KL_STORE_CREATE, 0, &none) == KL_STORE_READ_ONLY);
     UNIT_NEED(kl_store_open(f->uri, KL_STORE_EXISTING, 0, &none) == KL_NOT_FOUND);
     return 0;
@@ -582,6 +614,7 @@ UNIT_MAIN("store/sqlite_open", UNIT(files_are_made_for_their_owner_alone_whateve
           UNIT(a_schema_changed_while_the_store_is_open_is_noticed), UNIT(other_page_sizes_and_encodings_are_refused),
           UNIT(a_store_cut_short_is_refused_or_hurt_but_never_crashes), UNIT(without_its_log_and_index_the_store_still_opens),
           UNIT(a_store_removed_or_replaced_while_open_is_noticed), UNIT(a_mark_removed_while_open_is_made_again_and_followed),
+          UNIT(a_second_copy_of_the_code_in_one_process_is_refused), UNIT(a_row_of_monstrous_length_is_found),
           UNIT(a_full_disk_loses_nothing_and_goes_on_when_there_is_room), UNIT(a_store_cannot_be_made_on_a_full_disk),
           UNIT(a_read_only_file_system_is_read), UNIT(a_log_on_a_read_only_file_system_is_read_too),
           UNIT(a_file_that_its_owner_may_only_read_is_read))

@@ -414,6 +414,7 @@ static void the_longest_row_fits_and_a_longer_one_is_refused(void)
     uint8_t *room = malloc(KL_ROW_METADATA_MAX + 1);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(room);
+    if (room == NULL) return;
     memset(room, 'x', KL_ROW_METADATA_MAX + 1);
     fixture_begin(&f);
     row.label = kl_view_of(room, KL_ROW_LABEL_MAX);

@@ -55,9 +55,9 @@ static void obey(const char *path, int commands, int answers)
 
 static struct other other_begin(const struct fixture *f)
 {
-    struct other other;
-    int down[2];
-    int up[2];
+    struct other other = { 0 };
+    int down[2] = { -1, -1 };
+    int up[2] = { -1, -1 };
 
     fflush(NULL);
     CU_ASSERT_FATAL(pipe2(down, O_CLOEXEC) == 0 && pipe2(up, O_CLOEXEC) == 0);
