@@ -41,6 +41,8 @@ enum kl_store_mode {
  * can write, a symbolic or hard link, another owner); KL_STORE_NEWER; KL_INTEGRITY (not a
  * keyladder store, schema changed); KL_STORE, KL_STORE_BUSY, KL_CONFIG (uri).
  * A file system that is read-only is opened for reading; writes then give KL_STORE_READ_ONLY.
+ * A process opens a store once at a time (KL_STORE), and leaves its files to this: closing any descriptor
+ * of them drops the process's locks. A forked child opens it anew.
  */
 KL_MUST_USE enum kl_rc kl_store_open(const char *uri, enum kl_store_mode mode, int64_t timeout, struct kl_store **out);
 /* NULL is allowed. No transaction may be open. */
@@ -51,8 +53,8 @@ void kl_store_abandon(struct kl_store *store);
 KL_MUST_USE enum kl_rc kl_store_check_uri(const char *uri);
 
 /*
- * Gives the store the token's key for its MACs and the token's serial, and checks the store root:
- * KL_INTEGRITY when it does not fit. On a store without a root (a new one) this only sets them.
+ * Gives the store the token's key for its MACs (S of doc/format.md) and the token's serial, and checks the store root:
+ * KL_INTEGRITY when it does not fit; the store is locked then. On a store without a root (a new one) this only sets them.
  * kl_store_lock forgets both.
  */
 KL_MUST_USE enum kl_rc kl_store_unlock(struct kl_store *store, const struct kl_secret *key, struct kl_view serial);
@@ -87,7 +89,7 @@ struct kl_query {
 struct kl_cursor {
     uint32_t bucket;
     uint8_t after[KL_ROW_ID_LEN];
-    uint32_t hurt; /* buckets left out so far, KL_BY_ALL only */
+    uint32_t hurt; /* rows or buckets left out so far, KL_BY_ALL and KL_BY_PUBLIC only */
     bool started;
     bool done;
 };
@@ -104,7 +106,8 @@ void kl_page_clear(struct kl_page *page);
  * Reads the next page (some 256 rows; no order is promised) from where `cursor` stands; cursor->done tells the end.
  * Unlocked, every row, and for ALL, LABEL, KEY_ID (and ROW with a label) also that none is missing, is checked
  * against bucket, group and root in one snapshot: KL_INTEGRITY, with words that say what was found.
- * For ALL, a bucket that does not fit is left out of the page and logged, and the rest goes on; cursor->hurt counts them. KL_NOT_FOUND is never given; an empty page is.
+ * For ALL and PUBLIC, a row or bucket that does not fit is left out and logged, and the rest goes on; cursor->hurt counts them.
+ * KL_NOT_FOUND is never given; an empty page is. Locked, PUBLIC and ROW alone are answered, unchecked; KL_ARG for the others.
  * Inside a transaction of the same thread reads come before the first write, else KL_ARG.
  */
 KL_MUST_USE enum kl_rc kl_store_read(struct kl_store *store, const struct kl_query *query, struct kl_cursor *cursor, struct kl_page *page);
