@@ -70,34 +70,6 @@ static enum kl_rc write_change(struct kl_ladder *ladder, const struct change *ch
     return KL_OK;
 }
 
-static bool is_utf8_without_hash(struct kl_view label)
-{
-    size_t i = 0;
-
-    while (i < label.len) {
-        uint8_t lead = label.data[i];
-        size_t more = lead < 0x80                    ? 0
-                      : lead >= 0xC2 && lead <= 0xDF ? 1
-                      : lead >= 0xE0 && lead <= 0xEF ? 2
-                      : lead >= 0xF0 && lead <= 0xF4 ? 3
-                                                     : SIZE_MAX;
-        uint8_t low = 0x80, high = 0xBF;
-
-        if (lead == '#' || more == SIZE_MAX || more >= label.len - i) return false;
-        /* RFC 3629 4: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
-        if (lead == 0xE0) low = 0xA0;
-        if (lead == 0xED) high = 0x9F;
-        if (lead == 0xF0) low = 0x90;
-        if (lead == 0xF4) high = 0x8F;
-        if (more && (label.data[i + 1] < low || label.data[i + 1] > high)) return false;
-        for (size_t k = 2; k <= more; k++) {
-            if ((label.data[i + k] & 0xC0) != 0x80) return false;
-        }
-        i += more + 1;
-    }
-    return true;
-}
-
 /* Extras of a derived key: the caller's, and what it was derived with, so that it can be derived again. Ours have the higher numbers. */
 static void add_extras(const struct kl_request *request, struct change *change)
 {
@@ -149,7 +121,8 @@ static enum kl_rc check_request(const struct kl_record *parent, const struct kl_
     KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);
     if (!kl_level_is_stored(level)) return kl_fail(KL_TEMPLATE, "below a field key there are record keys only, which are session objects");
     if (request->label.len == 0) return kl_fail(KL_TEMPLATE_INCOMPLETE, "a ladder key needs a label");
-    if (request->label.len > KL_LADDER_LABEL_MAX || !is_utf8_without_hash(request->label)) {
+    if (request->label.len > KL_LADDER_LABEL_MAX || !kl_view_is_utf8(request->label) ||
+        memchr(request->label.data, '#', request->label.len)) {
         return kl_fail(KL_ATTR_VALUE, "a ladder key's label is 1 to %d bytes of UTF-8 without '#'", KL_LADDER_LABEL_MAX);
     }
     KL_CHECK(request->key_id.len <= KL_ROW_KEY_ID_MAX && request->extra_count <= KL_EXTRAS_MAX - 3, KL_ATTR_VALUE);

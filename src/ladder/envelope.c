@@ -35,11 +35,6 @@ struct bound {
     struct kl_view bytes;
 };
 
-static void bound_clear(struct bound *bound)
-{
-    free(bound->many);
-}
-
 static enum kl_rc bind_aad(struct bound *bound, const uint8_t *envelope, struct kl_view aad)
 {
     size_t len = BODY_AT + aad.len;
@@ -58,9 +53,10 @@ static enum kl_rc bind_aad(struct bound *bound, const uint8_t *envelope, struct 
 
 enum kl_rc kl_envelope_seal(struct kl_aead *aead, const struct kl_key *key, struct kl_view aad, struct kl_view in, uint8_t *out)
 {
-    __attribute__((cleanup(bound_clear))) struct bound bound = { .many = NULL };
     struct kl_aead_params params = { .iv = { out + NONCE_AT, KL_ENVELOPE_NONCE_LEN }, .tag_len = KL_ENVELOPE_TAG_LEN };
+    struct bound bound = { .many = NULL };
     struct kl_view id = kl_key_envelope_id(key);
+    enum kl_rc rc;
 
     if (id.len == 0) return kl_fail(KL_KEY_FUNCTION, "an imported key has no commitment and makes no envelopes");
     memcpy(out, magic, sizeof(magic));
@@ -70,13 +66,15 @@ enum kl_rc kl_envelope_seal(struct kl_aead *aead, const struct kl_key *key, stru
     KL_TRY(kl_random_fill(out + NONCE_AT, KL_ENVELOPE_NONCE_LEN));
     KL_TRY(bind_aad(&bound, out, aad));
     params.aad = bound.bytes;
-    return kl_aead_seal(aead, &params, in, out + BODY_AT, out + BODY_AT + in.len);
+    rc = kl_aead_seal(aead, &params, in, out + BODY_AT, out + BODY_AT + in.len);
+    free(bound.many);
+    return rc;
 }
 
 enum kl_rc kl_envelope_open(struct kl_aead *aead, const struct kl_key *key, struct kl_view aad, struct kl_view in, uint8_t *out)
 {
-    __attribute__((cleanup(bound_clear))) struct bound bound = { .many = NULL };
     struct kl_aead_params params = { .tag_len = KL_ENVELOPE_TAG_LEN };
+    struct bound bound = { .many = NULL };
     struct kl_named named;
     struct kl_view id = kl_key_envelope_id(key);
     struct kl_view body;
@@ -93,6 +91,7 @@ enum kl_rc kl_envelope_open(struct kl_aead *aead, const struct kl_key *key, stru
     KL_TRY(bind_aad(&bound, in.data, aad));
     params.aad = bound.bytes;
     rc = kl_aead_open(aead, &params, body, body.data + body.len, out);
+    free(bound.many);
     if (rc == KL_CIPHERTEXT) return kl_fail(rc, "the envelope was changed, or its associated data is not what it was made with");
     return rc;
 }

@@ -21,7 +21,7 @@ static struct kl_view keep(struct block *block, struct kl_view bytes)
 
     if (block->base && (bytes.data || bytes.len)) {
         kept.data = block->base + block->used;
-        if (bytes.len) memcpy(block->base + block->used, bytes.data, bytes.len);
+        if (bytes.data && bytes.len) memcpy(block->base + block->used, bytes.data, bytes.len);
     }
     block->used += bytes.len;
     return kept;
