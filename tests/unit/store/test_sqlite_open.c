@@ -420,7 +420,7 @@ static bool mount_here(const char *options)
 {
     fixture_abandon(&mounted);
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
-    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mount("none", mounted.directory, "tmpfs", 0, options) == 0;
+    return mount("none", "/", "", MS_REC | MS_PRIVATE, "") == 0 && mount("none", mounted.directory, "tmpfs", 0, options) == 0;
 }
 
 enum { NO_MOUNT = 77 };
