@@ -11,8 +11,8 @@ enum { MILLISECOND = 1000000 };
 
 static void waiting_ends_at_the_deadline(void)
 {
-    struct kl_wait wait = kl_wait_from(20 * MILLISECOND);
     int64_t begun = kl_clock->steady();
+    struct kl_wait wait = kl_wait_from(20 * MILLISECOND);
     unsigned rounds = 0;
 
     while (kl_wait_again(&wait)) rounds++;
