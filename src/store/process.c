@@ -9,14 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 
-/* Zero in a forked child, lock included: unlocked, and nothing claimed. */
+/* Zero in a forked child, locks included: unlocked, and nothing claimed. */
 struct page {
-    pthread_mutex_t lock;
+    pthread_mutex_t opening; /* from kl_process_begin to kl_process_end */
+    pthread_mutex_t lock;    /* the list */
     struct kl_claim *first;
     bool known;   /* this process has been here */
     bool handled; /* the fork that made it went through the handlers below */
@@ -128,12 +130,16 @@ static void arrive(void)
     has_past = true;
 }
 
-static struct kl_claim **find(uint64_t device, uint64_t inode)
+static bool is_claimed(uint64_t device, uint64_t inode)
 {
-    struct kl_claim **at = &page->first;
+    const struct kl_claim *at;
+    bool claimed;
 
-    while (*at != NULL && ((*at)->device != device || (*at)->inode != inode)) at = &(*at)->next;
-    return at;
+    pthread_mutex_lock(&page->lock);
+    for (at = page->first; at != NULL && (at->device != device || at->inode != inode);) at = at->next;
+    claimed = at != NULL;
+    pthread_mutex_unlock(&page->lock);
+    return claimed;
 }
 
 enum kl_rc kl_process_begin(const char *path)
@@ -143,20 +149,22 @@ enum kl_rc kl_process_begin(const char *path)
 
     pthread_once(&once, begin_once);
     if (page == NULL) return kl_fail(KL_STORE, "SQLite cannot be used: no memory, or a kernel without MADV_WIPEONFORK");
-    pthread_mutex_lock(&page->lock);
+    pthread_mutex_lock(&page->opening);
     arrive();
-    if (stat(path, &status) != 0 || *find(status.st_dev, status.st_ino) == NULL) return KL_OK;
-    pthread_mutex_unlock(&page->lock);
+    if (stat(path, &status) != 0 || !is_claimed(status.st_dev, status.st_ino)) return KL_OK;
+    pthread_mutex_unlock(&page->opening);
     return kl_fail(KL_STORE, "%s is open already in this process; two [token] sections cannot share a store", path);
 }
 
 void kl_process_end(struct kl_claim *claim)
 {
     if (claim != NULL) {
+        pthread_mutex_lock(&page->lock);
         claim->next = page->first;
         page->first = claim;
+        pthread_mutex_unlock(&page->lock);
     }
-    pthread_mutex_unlock(&page->lock);
+    pthread_mutex_unlock(&page->opening);
 }
 
 void kl_process_release(const struct kl_claim *claim)
