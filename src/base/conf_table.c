@@ -59,6 +59,16 @@ static const struct kl_conf_row settings[] = {
                              0,
                              0,
                              NULL },
+    [KL_SET_POLICY] = { { KL_CONF_TOKEN, "policy", "standard | strict | compatible", "standard",
+                          "What clients may do with keys. \"standard\" serves every stock client: one role a key, safe values for what a template leaves out, "
+                          "sensitive keys leave only under a trusted wrapping key. \"strict\" adds that the token makes every IV, that a key stays with the "
+                          "mechanism of its first use, and that no readable or constant key is stored. \"compatible\" lets keys outside the ladder have several roles, "
+                          "wrap without trust and use CBC for wrapping, for callers such as Barbican. Ladder keys are equally safe under all three.",
+                          true },
+                        KL_FORM_CHOICE,
+                        0,
+                        0,
+                        NULL },
     [KL_SET_PIN] = { { KL_CONF_TOKEN, "pin", SOURCE_FORM, "",
                        "The user PIN for keyladder(1) and its timers when nobody is there to type it. C_Login always takes its PIN from the caller.",
                        false },
