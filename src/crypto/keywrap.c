@@ -63,7 +63,7 @@ size_t kl_keywrap_len(enum kl_keywrap format, size_t len)
 enum kl_rc kl_keywrap_seal(enum kl_keywrap format, struct kl_view kek, struct kl_view iv, struct kl_view in, uint8_t *out)
 {
     size_t len = kl_keywrap_len(format, in.len);
-    EVP_CIPHER_CTX *ctx;
+    EVP_CIPHER_CTX *ctx = NULL;
     int done = 0;
     enum kl_rc rc = KL_OK;
 
@@ -80,7 +80,7 @@ enum kl_rc kl_keywrap_seal(enum kl_keywrap format, struct kl_view kek, struct kl
 enum kl_rc kl_keywrap_open(enum kl_keywrap format, struct kl_view kek, struct kl_view iv, struct kl_view in, struct kl_secret *out)
 {
     KL_AUTO(kl_secret) opened = { 0 };
-    EVP_CIPHER_CTX *ctx;
+    EVP_CIPHER_CTX *ctx = NULL;
     int done = 0;
     bool good;
 

@@ -4,6 +4,7 @@
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 
+#include "crypto/aead.h"
 #include "crypto/hash.h"
 #include "failing_evp.h"
 
@@ -13,7 +14,7 @@
 static const struct kind {
     enum kl_mac_algorithm algorithm;
     size_t key_len, iv_len;
-    const char *name, *parameter, *value; /* to OpenSSL */
+    const char *name, *parameter, *value; /* to OpenSSL; GMAC: gcm_tag() */
 } kinds[] = {
     { KL_MAC_HMAC_SHA256, 32, 0, "HMAC", OSSL_MAC_PARAM_DIGEST, "SHA256" },
     { KL_MAC_HMAC_SHA384, 48, 0, "HMAC", OSSL_MAC_PARAM_DIGEST, "SHA384" },
@@ -21,10 +22,10 @@ static const struct kind {
     { KL_MAC_CMAC_AES, 16, 0, "CMAC", OSSL_MAC_PARAM_CIPHER, "AES-128-CBC" },
     { KL_MAC_CMAC_AES, 24, 0, "CMAC", OSSL_MAC_PARAM_CIPHER, "AES-192-CBC" },
     { KL_MAC_CMAC_AES, 32, 0, "CMAC", OSSL_MAC_PARAM_CIPHER, "AES-256-CBC" },
-    { KL_MAC_GMAC_AES, 16, 12, "GMAC", OSSL_MAC_PARAM_CIPHER, "AES-128-GCM" },
-    { KL_MAC_GMAC_AES, 24, 16, "GMAC", OSSL_MAC_PARAM_CIPHER, "AES-192-GCM" },
-    { KL_MAC_GMAC_AES, 32, 128, "GMAC", OSSL_MAC_PARAM_CIPHER, "AES-256-GCM" },
-    { KL_MAC_GMAC_AES, 32, 1, "GMAC", OSSL_MAC_PARAM_CIPHER, "AES-256-GCM" },
+    { KL_MAC_GMAC_AES, 16, 12, NULL, NULL, NULL },
+    { KL_MAC_GMAC_AES, 24, 16, NULL, NULL, NULL },
+    { KL_MAC_GMAC_AES, 32, 128, NULL, NULL, NULL },
+    { KL_MAC_GMAC_AES, 32, 1, NULL, NULL, NULL },
 };
 
 static uint8_t key[256], iv[128], text[ROOM];
@@ -53,20 +54,33 @@ static enum kl_rc run(struct kl_mac *mac, size_t iv_len, struct kl_view in, size
     return kl_mac_finish(mac, out);
 }
 
-/* The same by OpenSSL's own means. */
-static size_t openssl_mac(const struct kind *kind, struct kl_view in, uint8_t *out)
+/* SP 800-38D 3: GCM of nothing. Not by OpenSSL's GMAC, whose every sixteenth length valgrind calls uninitialised. */
+static size_t gcm_tag(const struct kind *kind, struct kl_view in, uint8_t *out)
+{
+    struct kl_aead_params params = { .iv = { iv, kind->iv_len }, .aad = in, .tag_len = 16 };
+    struct kl_aead *aead = NULL;
+    bool good = kl_aead_new(KL_AEAD_AES_GCM, (struct kl_view){ key, kind->key_len }, &aead) == KL_OK &&
+                kl_aead_seal(aead, &params, (struct kl_view){ 0 }, NULL, out) == KL_OK;
+
+    kl_aead_free(aead);
+    return good ? 16 : 0;
+}
+
+/* The same by other means: OpenSSL's own. */
+static size_t reference(const struct kind *kind, struct kl_view in, uint8_t *out)
 {
     char value[16] = { 0 };
-    OSSL_PARAM params[3] = { OSSL_PARAM_construct_utf8_string(kind->parameter, value, 0),
-                             OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_IV, iv, kind->iv_len), OSSL_PARAM_construct_end() };
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, kind->name, NULL);
-    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+    OSSL_PARAM params[2] = { OSSL_PARAM_construct_end(), OSSL_PARAM_construct_end() };
+    EVP_MAC *mac;
+    EVP_MAC_CTX *ctx;
     size_t len = 0;
     bool good;
 
+    if (kind->algorithm == KL_MAC_GMAC_AES) return gcm_tag(kind, in, out);
     snprintf(value, sizeof value, "%s", kind->value);
-    params[0].data_size = strlen(value);
-    if (kind->iv_len == 0) params[1] = OSSL_PARAM_construct_end();
+    params[0] = OSSL_PARAM_construct_utf8_string(kind->parameter, value, 0);
+    mac = EVP_MAC_fetch(NULL, kind->name, NULL);
+    ctx = EVP_MAC_CTX_new(mac);
     good = EVP_MAC_init(ctx, key, kind->key_len, params) == 1 && (in.len == 0 || EVP_MAC_update(ctx, in.data, in.len) == 1) &&
            EVP_MAC_final(ctx, out, &len, KL_MAC_MAX) == 1;
     EVP_MAC_CTX_free(ctx);
@@ -161,7 +175,7 @@ static void the_standards_examples_come_out(void)
     }
 }
 
-static void every_length_in_every_cut_is_what_openssl_makes_of_it(void)
+static void every_length_in_every_cut_is_what_others_make_of_it(void)
 {
     for (size_t k = 0; k < COUNT(kinds); k++) {
         struct kl_mac *mac = made(&kinds[k]);
@@ -172,7 +186,7 @@ static void every_length_in_every_cut_is_what_openssl_makes_of_it(void)
             uint8_t out[KL_MAC_MAX + 1], ought[KL_MAC_MAX] = { 0 };
 
             out[mac_len] = GUARD;
-            SAME(openssl_mac(&kinds[k], (struct kl_view){ text, len }, ought), mac_len);
+            SAME(reference(&kinds[k], (struct kl_view){ text, len }, ought), mac_len);
             for (size_t step = 1; step <= len || step == 1; step += block == 16 ? 1 : 1 + step / 2) {
                 SAME(run(mac, kinds[k].iv_len, (struct kl_view){ text, len }, step, out), KL_OK);
                 CU_ASSERT(memcmp(out, ought, mac_len) == 0);
@@ -192,7 +206,7 @@ static void long_messages_and_empty_parts_make_no_difference(void)
         for (size_t cut = 0; cut <= ROOM; cut += 50) {
             uint8_t out[KL_MAC_MAX], ought[KL_MAC_MAX] = { 0 };
 
-            SAME(openssl_mac(&kinds[k], (struct kl_view){ text, ROOM }, ought), mac_len);
+            SAME(reference(&kinds[k], (struct kl_view){ text, ROOM }, ought), mac_len);
             SAME(kl_mac_start(mac, (struct kl_view){ iv, kinds[k].iv_len }), KL_OK);
             SAME(kl_mac_update(mac, (struct kl_view){ text, cut }), KL_OK);
             SAME(kl_mac_update(mac, (struct kl_view){ NULL, 0 }), KL_OK);
@@ -230,7 +244,7 @@ static void gmac_takes_ivs_of_1_to_128_bytes_in_any_order(void)
         uint8_t out[16], ought[KL_MAC_MAX] = { 0 };
 
         kind.iv_len = round < 128 ? (size_t)round + 1 : 1 + number(128);
-        SAME(openssl_mac(&kind, (struct kl_view){ text, 40 }, ought), 16);
+        SAME(reference(&kind, (struct kl_view){ text, 40 }, ought), 16);
         SAME(run(mac, kind.iv_len, (struct kl_view){ text, 40 }, 40, out), KL_OK);
         CU_ASSERT(memcmp(out, ought, 16) == 0);
     }
@@ -244,7 +258,7 @@ static void a_message_begun_in_the_middle_of_another_is_whole(void)
         size_t mac_len = kl_mac_len(kinds[k].algorithm);
         uint8_t out[KL_MAC_MAX], ought[KL_MAC_MAX] = { 0 };
 
-        SAME(openssl_mac(&kinds[k], (struct kl_view){ text, 130 }, ought), mac_len);
+        SAME(reference(&kinds[k], (struct kl_view){ text, 130 }, ought), mac_len);
         SAME(kl_mac_start(mac, (struct kl_view){ iv, kinds[k].iv_len }), KL_OK);
         SAME(kl_mac_update(mac, (struct kl_view){ text, 77 }), KL_OK);
         SAME(run(mac, kinds[k].iv_len, (struct kl_view){ text, 130 }, 130, out), KL_OK);
@@ -262,7 +276,7 @@ static void two_contexts_of_one_key_do_not_meet(void)
         uint8_t out[KL_MAC_MAX], ought[KL_MAC_MAX] = { 0 };
 
         SAME(kl_mac_new(kinds[k].algorithm, (struct kl_view){ key, kinds[k].key_len }, &other), KL_OK);
-        SAME(openssl_mac(&kinds[k], (struct kl_view){ text, 60 }, ought), mac_len);
+        SAME(reference(&kinds[k], (struct kl_view){ text, 60 }, ought), mac_len);
         SAME(kl_mac_start(one, (struct kl_view){ iv, kinds[k].iv_len }), KL_OK);
         SAME(kl_mac_update(one, (struct kl_view){ text, 30 }), KL_OK);
         SAME(run(other, kinds[k].iv_len, (struct kl_view){ text, 60 }, 60, out), KL_OK);
@@ -412,7 +426,7 @@ static void a_long_key_that_cannot_be_hashed_makes_nothing(void)
     kl_mac_free(mac);
 }
 
-UNIT_MAIN("crypto/mac", UNIT(the_standards_examples_come_out), UNIT(every_length_in_every_cut_is_what_openssl_makes_of_it),
+UNIT_MAIN("crypto/mac", UNIT(the_standards_examples_come_out), UNIT(every_length_in_every_cut_is_what_others_make_of_it),
           UNIT(long_messages_and_empty_parts_make_no_difference), UNIT(hmac_takes_keys_of_any_length),
           UNIT(gmac_takes_ivs_of_1_to_128_bytes_in_any_order), UNIT(a_message_begun_in_the_middle_of_another_is_whole),
           UNIT(two_contexts_of_one_key_do_not_meet), UNIT(a_context_is_keyed_once_and_nothing_is_fetched_again),
