@@ -339,6 +339,19 @@ static const struct kl_attr_spec data_attrs[] = {
     { CKA_DESTROYABLE,            KL_BOOL,   FREELY | KL_ONLY_DOWN | KL_LOCKED, .flag = KL_FLAG_DESTROYABLE },
 };
 
+/* src/token/profile.c makes them; nobody else makes or changes one. */
+static const struct kl_attr_spec profile_attrs[] = {
+    { CKA_CLASS,                  KL_NUMBER, 0, .get = get_class },
+    { CKA_TOKEN,                  KL_BOOL,   0, .get = get_token },
+    { CKA_PRIVATE,                KL_BOOL,   0, .flag = KL_FLAG_PRIVATE },
+    { CKA_LABEL,                  KL_TEXT,   0, .get = get_label },
+    { CKA_UNIQUE_ID,              KL_TEXT,   0, .get = get_unique_id },
+    { CKA_MODIFIABLE,             KL_BOOL,   0, .flag = KL_FLAG_MODIFIABLE },
+    { CKA_COPYABLE,               KL_BOOL,   0, .flag = KL_FLAG_COPYABLE },
+    { CKA_DESTROYABLE,            KL_BOOL,   0, .flag = KL_FLAG_DESTROYABLE },
+    { CKA_PROFILE_ID,             KL_NUMBER, 0, .get = get_key_type },
+};
+
 /* clang-format on */
 
 #define TABLE(class, rows)                      \
@@ -348,5 +361,6 @@ static const struct kl_attr_spec data_attrs[] = {
 const struct kl_attr_table kl_attr_tables[] = {
     TABLE(CKO_SECRET_KEY, secret_key_attrs),
     TABLE(CKO_DATA, data_attrs),
+    TABLE(CKO_PROFILE, profile_attrs),
 };
 const size_t kl_attr_table_count = sizeof kl_attr_tables / sizeof *kl_attr_tables;

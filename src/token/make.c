@@ -196,7 +196,7 @@ enum kl_rc kl_object_create(struct kl_session *session, const CK_ATTRIBUTE *temp
     KL_TRY(kl_asked_read(template, count, &asked));
     KL_CHECK(kl_asked_find(&asked, CKA_CLASS), KL_TEMPLATE_INCOMPLETE);
     KL_TRY(kl_asked_number(&asked, CKA_CLASS, class, &class));
-    KL_CHECK(kl_attr_table_of(class), KL_ATTR_VALUE);
+    KL_CHECK(class == CKO_SECRET_KEY || class == CKO_DATA, KL_ATTR_VALUE);
     kl_draft_begin(&draft, class);
     KL_TRY(kl_draft_apply(&draft, &asked, applying));
     KL_TRY(may_make(session, &draft));

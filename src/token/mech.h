@@ -88,6 +88,7 @@ struct kl_mech {
     bool on_ladder;           /* ladder keys may be used with it, under a subkey of its own */
     bool any_ladder_type;     /* whatever their CKA_KEY_TYPE */
     bool free_wraps_only;     /* ladder keys wrap nothing with it: they encrypt with the same subkey */
+    bool parameter_is_aad;    /* so that a batch can have one for each value */
     bool of_root;             /* for the master, done by its root provider */
     bool aes_if_compatible;   /* `policy = compatible` takes CKK_AES as well */
     bool is_compatible_only;  /* offered under `policy = compatible` */

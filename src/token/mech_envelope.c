@@ -108,6 +108,7 @@ const struct kl_mech kl_mech_envelope = {
     .max_key = 64,
     .family = KL_FAMILY_ENVELOPE,
     .on_ladder = true,
+    .parameter_is_aad = true,
     .steps = { [KL_OP_ENCRYPT] = &encrypt_steps, [KL_OP_DECRYPT] = &decrypt_steps },
     .init = init,
     .end = end,

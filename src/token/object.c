@@ -257,6 +257,43 @@ enum kl_rc kl_object_destroy(struct kl_session *session, CK_OBJECT_HANDLE handle
     return KL_OK;
 }
 
+/* --- forgetting --- */
+
+static enum kl_rc evict(struct kl_token *token, struct kl_object *object, CK_OBJECT_HANDLE handle)
+{
+    struct kl_snapshot *shot = kl_shelf_shot(token->shelf, object);
+    enum kl_rc rc = KL_OK;
+
+    if (shot->class != CKO_SECRET_KEY) rc = KL_KEY_HANDLE;
+    if (rc == KL_OK && object->owner) rc = kl_fail(KL_PROHIBITED, "a session key lies nowhere else: destroy it");
+    if (rc == KL_OK) {
+        kl_ladder_evict(token->ladder, shot->id);
+        rc = kl_shelf_evict(token->shelf, object);
+        kl_session_forget_key(token, handle);
+    }
+    kl_snapshot_put(shot);
+    return rc;
+}
+
+enum kl_rc kl_object_evict(struct kl_token *token, CK_OBJECT_HANDLE handle)
+{
+    struct kl_object *object;
+    enum kl_rc rc;
+
+    KL_CHECK(kl_ladder_role(token->ladder) == KL_ROLE_USER, KL_NOT_LOGGED_IN);
+    if (handle == CK_INVALID_HANDLE) {
+        kl_ladder_evict(token->ladder, NULL);
+        rc = kl_shelf_evict(token->shelf, NULL);
+        kl_session_forget_key(token, handle);
+        return rc;
+    }
+    object = kl_slot_get(handle);
+    if (!object) return KL_OBJECT;
+    rc = object->token == token ? evict(token, object, handle) : KL_OBJECT;
+    kl_slot_put(object);
+    return rc;
+}
+
 /* --- what ends with something else --- */
 
 void kl_object_end_session(struct kl_token *token, CK_SESSION_HANDLE session)

@@ -65,7 +65,7 @@ void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle)
     for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
         struct kl_op *op = &session->ops[kind];
 
-        if (op->mech && op->handle == handle) let_go(op);
+        if (op->object && (handle == CK_INVALID_HANDLE || op->handle == handle)) let_go(op);
     }
 }
 

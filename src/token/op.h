@@ -88,7 +88,7 @@ KL_MUST_USE enum kl_rc kl_message_final(struct kl_session *session, enum kl_op_k
 /* Ends an operation and lets go of its key, object and state. */
 void kl_op_clear(struct kl_session *session, enum kl_op_kind kind);
 void kl_op_clear_all(struct kl_session *session);
-/* Lets go of what idle operations keep of an object that is being destroyed. */
+/* Ends operations under a key and lets go of what idle ones keep of it; CK_INVALID_HANDLE: under any key. */
 void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle);
 
 /* C_GetMechanismList, C_GetMechanismInfo, from the table in mech.c: what the token's policy offers. */

@@ -407,6 +407,11 @@ CK_SESSION_HANDLE user_session(void)
     return session;
 }
 
+size_t profile_count(void)
+{
+    return p11_kind == KEYLADDER ? 3 : 0;
+}
+
 size_t find_count(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG count)
 {
     CK_OBJECT_HANDLE found[64];

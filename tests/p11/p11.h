@@ -197,6 +197,8 @@ CK_SESSION_HANDLE open_on(CK_SLOT_ID slot, CK_FLAGS more);
 CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE who, const char *pin);
 CK_SESSION_HANDLE user_session(void); /* start, read-write session, user logged in */
 CK_OBJECT_HANDLE find_one(CK_SESSION_HANDLE session, const char *label);
+/* Objects that a token shows to everybody, whatever is on it: keyladder's profile objects. */
+size_t profile_count(void);
 size_t find_count(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG count);
 
 /*
