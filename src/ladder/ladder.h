@@ -124,6 +124,15 @@ KL_MUST_USE enum kl_rc kl_ladder_change_data(struct kl_ladder *ladder, const str
                                              struct kl_record *out, struct kl_commit *commit);
 /* Removes a free key or data object for good. Ladder keys: KL_PROHIBITED. */
 KL_MUST_USE enum kl_rc kl_ladder_remove(struct kl_ladder *ladder, const struct kl_record *record, struct kl_commit *commit);
+/*
+ * CKM_KL_ROOT_WRAP: 8 to 64 bytes, a multiple of 8, by the preferred root that can be reached, under a purpose that opens none of the token's own
+ * seals. out has kl_ladder_root_room bytes of room. KL_DATA_LENGTH, KL_ROOT_…. No lock may be held but a session's.
+ */
+#define KL_ROOT_WRAP_MAX 64
+size_t kl_ladder_root_room(const struct kl_ladder *ladder);
+KL_MUST_USE enum kl_rc kl_ladder_root_wrap(struct kl_ladder *ladder, struct kl_view plain, struct kl_out *out);
+/* KL_CIPHERTEXT for what no root of this token has wrapped so. */
+KL_MUST_USE enum kl_rc kl_ladder_root_unwrap(struct kl_ladder *ladder, struct kl_view blob, struct kl_secret *plain);
 /* Is a ladder key of this label alive? Session keys may not take one either. */
 KL_MUST_USE enum kl_rc kl_ladder_check_label(struct kl_ladder *ladder, struct kl_view label);
 

@@ -98,6 +98,21 @@ const char *kl_root_type(const struct kl_root *root)
     return root->ops->type;
 }
 
+size_t kl_root_sealed_max(const struct kl_root *root)
+{
+    return root->ops->sealed_max;
+}
+
+size_t kl_root_meta_max(const struct kl_root *root)
+{
+    return root->ops->meta_max;
+}
+
+bool kl_root_is_wrong(const struct kl_root *root, enum kl_rc rc)
+{
+    return rc == KL_INTEGRITY || (rc == KL_ROOT_DENIED && root->ops->denies_changed);
+}
+
 enum kl_rc kl_root_wrap(struct kl_root *root, const struct kl_root_context *context, const struct kl_secret *plain,
                         struct kl_root_sealed *out)
 {

@@ -3,6 +3,7 @@
 #ifndef KL_ROOT_ROOT_H
 #define KL_ROOT_ROOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,7 +48,10 @@ struct kl_root_sealed {
 };
 
 struct kl_root_ops {
-    const char *type; /* as in `type = local` */
+    const char *type;  /* as in `type = local` */
+    size_t sealed_max; /* bytes that wrapping KL_ROOT_PLAIN_MAX makes at most, and of metadata */
+    size_t meta_max;
+    bool denies_changed; /* what was changed looks to it as if access were denied */
     /* Reads its settings, keeping no pointer into the configuration; no network, no file. */
     enum kl_rc (*open)(const struct kl_conf_section *section, void **provider);
     void (*close)(void *provider);
@@ -70,6 +74,10 @@ KL_MUST_USE enum kl_rc kl_root_open(const struct kl_conf_section *section, struc
 void kl_root_close(struct kl_root *root);
 const char *kl_root_name(const struct kl_root *root);
 const char *kl_root_type(const struct kl_root *root);
+size_t kl_root_sealed_max(const struct kl_root *root);
+size_t kl_root_meta_max(const struct kl_root *root);
+/* Does this result of an unwrapping mean, or may it mean, that the sealed bytes are not what this root made in this context? */
+bool kl_root_is_wrong(const struct kl_root *root, enum kl_rc rc);
 
 /*
  * As the table's functions, with the deadline worked out from the settings, the

@@ -205,6 +205,9 @@ static enum kl_rc local_describe(void *provider, int64_t deadline, char *words, 
 
 const struct kl_root_ops kl_root_local = {
     .type = "local",
+    .sealed_max = IV_LEN + KL_ROOT_PLAIN_MAX + TAG_LEN,
+    .meta_max = META_LEN,
+    .denies_changed = true,
     .open = local_open,
     .close = local_close,
     .wrap = local_wrap,

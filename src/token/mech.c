@@ -11,7 +11,7 @@
 
 static const struct kl_mech *const mechs[] = {
     &kl_mech_generic_key_gen, &kl_mech_aes_key_gen, &kl_mech_aes_gcm,      &kl_mech_chacha20_key_gen, &kl_mech_chacha20_poly1305,
-    &kl_mech_hkdf_derive,     &kl_mech_hkdf_data,   &kl_mech_hkdf_key_gen, &kl_mech_envelope,
+    &kl_mech_hkdf_derive,     &kl_mech_hkdf_data,   &kl_mech_hkdf_key_gen, &kl_mech_envelope,         &kl_mech_root_wrap,
 };
 
 #define MECHS (sizeof mechs / sizeof *mechs)

@@ -152,5 +152,6 @@ extern const struct kl_mech kl_mech_generic_key_gen;
 extern const struct kl_mech kl_mech_hkdf_data;
 extern const struct kl_mech kl_mech_hkdf_derive;
 extern const struct kl_mech kl_mech_hkdf_key_gen;
+extern const struct kl_mech kl_mech_root_wrap;
 
 #endif

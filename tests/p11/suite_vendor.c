@@ -225,6 +225,68 @@ TEST(the_last_error_of_a_thread_is_told_in_words)
     error_is("C_GenerateRandom: C_Initialize has not been called");
 }
 
+/* ---- the root's own mechanism ---- */
+
+static CK_MECHANISM root_wrap = { CKM_KL_ROOT_WRAP, NULL, 0 };
+
+TEST(the_roots_provider_wraps_what_fits_and_unwraps_it_again)
+{
+    CK_SESSION_HANDLE session = user_session();
+    CK_OBJECT_HANDLE master = find_one(session, "master");
+    CK_BYTE data[72] = "sixty-four bytes at most, and in steps of eight, as key wrapping.....", out[1024], back[72];
+
+    for (CK_ULONG len = 0; len <= sizeof data; len++) {
+        CK_ULONG out_len = sizeof out, back_len = sizeof back;
+        bool fits = len >= 8 && len <= 64 && len % 8 == 0;
+
+        NEED(p11->C_EncryptInit(session, &root_wrap, master));
+        EXPECT(p11->C_Encrypt(session, data, len, out, &out_len), fits ? CKR_OK : CKR_DATA_LEN_RANGE);
+        if (!fits) continue;
+        CHECK(memmem(out, out_len, data, 8) == NULL);
+        NEED(p11->C_DecryptInit(session, &root_wrap, master));
+        NEED(p11->C_Decrypt(session, out, out_len, back, &back_len));
+        CHECK(back_len == len && memcmp(back, data, len) == 0);
+        back_len = sizeof back;
+        out[out_len / 2] ^= 1;
+        NEED(p11->C_DecryptInit(session, &root_wrap, master));
+        EXPECT(p11->C_Decrypt(session, out, out_len, back, &back_len), CKR_ENCRYPTED_DATA_INVALID);
+    }
+}
+
+TEST(the_roots_mechanism_is_the_masters_alone)
+{
+    CK_SESSION_HANDLE session = user_session();
+    CK_OBJECT_HANDLE key = field(session), hkdf = 0;
+    CK_MECHANISM gen = { CKM_HKDF_KEY_GEN, NULL, 0 }, with = { CKM_KL_ROOT_WRAP, &root_wrap, 8 };
+    CK_ATTRIBUTE len32[] = { A_ULONG(CKA_VALUE_LEN, 32) };
+
+    NEED(p11->C_GenerateKey(session, &gen, len32, 1, &hkdf));
+    EXPECT(p11->C_EncryptInit(session, &root_wrap, key), CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_TYPE_INCONSISTENT);
+    EXPECT(p11->C_EncryptInit(session, &root_wrap, hkdf), CKR_KEY_FUNCTION_NOT_PERMITTED);
+    EXPECT(p11->C_EncryptInit(session, &with, find_one(session, "master")), CKR_MECHANISM_PARAM_INVALID);
+    EXPECT(p11->C_EncryptInit(session, &envelope, find_one(session, "master")), CKR_KEY_FUNCTION_NOT_PERMITTED);
+}
+
+TEST(the_roots_provider_wraps_keys_that_may_leave_and_no_others)
+{
+    CK_SESSION_HANDLE session = user_session();
+    CK_OBJECT_HANDLE master = find_one(session, "master"), loose = key_make(session, "edX"), tight = key_make(session, "edSX"), back = 0;
+    CK_BYTE out[1024];
+    CK_ULONG out_len = sizeof out;
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES), A_BOOL(CKA_TOKEN, CK_FALSE) };
+
+    EXPECT(p11->C_WrapKey(session, &root_wrap, master, tight, out, &out_len), CKR_KEY_NOT_WRAPPABLE);
+    EXPECT(p11->C_WrapKey(session, &root_wrap, master, field(session), out, &out_len), CKR_KEY_UNEXTRACTABLE);
+    EXPECT(p11->C_WrapKey(session, &root_wrap, master, master, out, &out_len), CKR_KEY_UNEXTRACTABLE);
+    out_len = sizeof out;
+    NEED(p11->C_WrapKey(session, &root_wrap, master, loose, out, &out_len));
+    NEED(p11->C_UnwrapKey(session, &root_wrap, master, out, out_len, template, COUNT(template), &back));
+    CHECK(get_ulong(session, back, CKA_VALUE_LEN) == 32);
+    EXPECT(p11->C_UnwrapKey(session, &root_wrap, master, out, out_len - 1, template, COUNT(template), &back), CKR_WRAPPED_KEY_INVALID);
+    EXPECT(p11->C_UnwrapKey(session, &root_wrap, master, out, (CK_ULONG)-1, template, COUNT(template), &back), CKR_WRAPPED_KEY_LEN_RANGE);
+    EXPECT(p11->C_UnwrapKey(session, &root_wrap, master, out, 0, template, COUNT(template), &back), CKR_WRAPPED_KEY_LEN_RANGE);
+}
+
 TEST(everybody_sees_which_profiles_the_token_keeps_to)
 {
     CK_SESSION_HANDLE session;
@@ -267,6 +329,9 @@ const struct test vendor_tests[] = {
     T(a_batch_that_may_not_begin_touches_no_item, OURS),
     T(an_evicted_key_is_opened_anew_and_what_used_it_has_ended, OURS),
     T(the_last_error_of_a_thread_is_told_in_words, OURS),
+    T(the_roots_provider_wraps_what_fits_and_unwraps_it_again, OURS),
+    T(the_roots_mechanism_is_the_masters_alone, OURS),
+    T(the_roots_provider_wraps_keys_that_may_leave_and_no_others, OURS),
     T(everybody_sees_which_profiles_the_token_keeps_to, OURS),
     { NULL, NULL, 0 },
 };
