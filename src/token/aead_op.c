@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/random.h"
 #include "token/bulk.h"
+#include "token/iv_make.h"
 #include "token/iv_ring.h"
-#include "token/policy.h"
-#include "token/session.h"
 
 #define AAD_KEPT 65536                  /* memory that stays for the next operation */
 #define WITHHELD_MAX ((size_t)64 << 20) /* of a decryption in parts: nothing is released before its tag is known to be right */
@@ -25,24 +23,9 @@ struct state {
     struct kl_bulk withheld;
 };
 
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-    uint8_t any = 0;
-
-    for (size_t i = 0; i < len; i++) any |= bytes[i];
-    return any == 0;
-}
-
 static bool encrypts(enum kl_op_kind kind)
 {
     return kind == KL_OP_ENCRYPT || kind == KL_OP_MESSAGE_ENCRYPT;
-}
-
-static enum kl_policy policy_of(const struct kl_op *op)
-{
-    const struct kl_token *token = op->session->token;
-
-    return token->policy;
 }
 
 /* --- begin --- */
@@ -79,22 +62,9 @@ static struct kl_view iv_of(const struct state *state)
     return kl_view_of(state->iv, state->iv_len);
 }
 
-static struct kl_iv_deed iv_deed(const struct kl_op *op, size_t len, bool zero)
-{
-    return (struct kl_iv_deed){ .is_aead = true, .is_ladder = op->is_ladder, .is_token = op->is_token, .is_zero = zero, .len = len };
-}
-
-/* An IV of zero bytes may be a request for one; it goes back by the way it came. */
 static enum kl_rc choose_iv(struct kl_op *op, struct state *state, uint8_t *theirs)
 {
-    struct kl_iv_deed deed = iv_deed(op, state->iv_len, is_zero(state->iv, state->iv_len));
-    bool makes = false;
-
-    KL_TRY(kl_policy_iv(policy_of(op), &deed, &makes));
-    if (makes) {
-        KL_TRY(kl_random_fill(state->iv, state->iv_len));
-        memcpy(theirs, state->iv, state->iv_len);
-    }
+    KL_TRY(kl_iv_choose(op, true, state->iv, state->iv_len, theirs));
     return kl_iv_ring_check(op->session, op->row, iv_of(state));
 }
 
@@ -258,14 +228,14 @@ static enum kl_rc decrypt_final(struct kl_op *op, struct kl_out *out)
 
 /* --- messages --- */
 
-/* A generator's IV is the token's own; a caller's is judged as in an Init. */
+/* A generator's IV is the token's own, and so judged as one of zero bytes; a caller's is judged as in an Init. */
 static enum kl_rc choose_message_iv(struct kl_op *op, struct state *state, const struct kl_message *message)
 {
-    struct kl_iv_deed deed = iv_deed(op, message->iv_len, true);
+    static const uint8_t zero[KL_AEAD_IV_MAX];
     bool makes = false;
 
     if (message->generator == CKG_NO_GENERATE) return choose_iv(op, state, message->iv);
-    KL_TRY(kl_policy_iv(policy_of(op), &deed, &makes));
+    KL_TRY(kl_iv_judge(op, true, kl_view_of(zero, message->iv_len), &makes));
     KL_TRY(kl_iv_generate(op->key, message));
     memcpy(state->iv, message->iv, message->iv_len);
     return kl_iv_ring_check(op->session, op->row, iv_of(state));

@@ -39,7 +39,4 @@ KL_MUST_USE enum kl_rc kl_aead_message_next_len(const struct kl_op *op, enum kl_
 KL_MUST_USE enum kl_rc kl_aead_message_next(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view in,
                                             bool is_last, struct kl_out *out);
 
-/* An IV by one of the generators (v3.0 6.13.4, SP 800-38D 8.2): fills message->iv behind its fixed bits. KL_PARAMETER. */
-KL_MUST_USE enum kl_rc kl_iv_generate(struct kl_key *key, const struct kl_message *message);
-
 #endif

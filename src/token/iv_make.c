@@ -1,12 +1,50 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* IVs that the token makes for messages. */
+#include "token/iv_make.h"
+
 #include <string.h>
 
 #include "crypto/random.h"
 #include "token/aead_op.h"
+#include "token/policy.h"
+#include "token/session.h"
 
 #define RANDOM_BITS 96  /* SP 800-38D 8.2.2: a random field has at least these */
 #define COUNTER_BITS 64 /* a process begins at a random number, so that two processes do not meet */
+
+static bool is_zero(struct kl_view bytes)
+{
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < bytes.len; i++) any |= bytes.data[i];
+    return any == 0;
+}
+
+enum kl_rc kl_iv_judge(const struct kl_op *op, bool is_aead, struct kl_view iv, bool *makes)
+{
+    const struct kl_token *token = op->session->token;
+    struct kl_iv_deed deed = {
+        .is_aead = is_aead,
+        .is_ladder = op->is_ladder,
+        .is_token = op->is_token,
+        .is_zero = is_zero(iv),
+        .len = iv.len,
+    };
+
+    return kl_policy_iv(token->policy, &deed, makes);
+}
+
+enum kl_rc kl_iv_choose(const struct kl_op *op, bool is_aead, uint8_t *iv, size_t len, void *theirs)
+{
+    bool makes = false;
+
+    KL_TRY(kl_iv_judge(op, is_aead, kl_view_of(iv, len), &makes));
+    if (!makes) return KL_OK;
+    KL_TRY(kl_random_fill(iv, len));
+    memcpy(theirs, iv, len);
+    return KL_OK;
+}
+
+/* --- for messages --- */
 
 /* The bits behind the fixed ones become those of `fresh`. */
 static void put_bits(const struct kl_message *message, const uint8_t *fresh)

@@ -10,10 +10,31 @@
 #include "token/shelf.h"
 
 static const struct kl_mech *const mechs[] = {
-    &kl_mech_generic_key_gen, &kl_mech_aes_key_gen, &kl_mech_aes_gcm,      &kl_mech_chacha20_key_gen, &kl_mech_chacha20_poly1305,
-    &kl_mech_hkdf_derive,     &kl_mech_hkdf_data,   &kl_mech_hkdf_key_gen, &kl_mech_envelope,         &kl_mech_root_wrap,
+    &kl_mech_generic_key_gen,
+    &kl_mech_aes_key_gen,
+    &kl_mech_aes_gcm,
+    &kl_mech_chacha20_key_gen,
+    &kl_mech_chacha20_poly1305,
+    &kl_mech_hkdf_derive,
+    &kl_mech_hkdf_data,
+    &kl_mech_hkdf_key_gen,
+    &kl_mech_envelope,
+    &kl_mech_sha256,
+    &kl_mech_sha384,
+    &kl_mech_sha512,
+    &kl_mech_sha256_hmac,
+    &kl_mech_sha256_hmac_general,
+    &kl_mech_sha384_hmac,
+    &kl_mech_sha384_hmac_general,
+    &kl_mech_sha512_hmac,
+    &kl_mech_sha512_hmac_general,
+    &kl_mech_aes_key_wrap,
+    &kl_mech_aes_key_wrap_pad,
+    &kl_mech_aes_key_wrap_kwp,
+    &kl_mech_root_wrap,
 };
 
+#define SUBKEY_LEN 32 /* bytes of a ladder key's subkey */
 #define MECHS (sizeof mechs / sizeof *mechs)
 
 /* What C_GetMechanismInfo says of a kind of operation that is offered. */
@@ -85,6 +106,27 @@ enum kl_rc kl_mech_no_parameter(struct kl_view parameter)
 {
     KL_CHECK(parameter.len == 0, KL_PARAMETER);
     return KL_OK;
+}
+
+enum kl_rc kl_mech_hash(CK_MECHANISM_TYPE type, enum kl_hash *out)
+{
+    static const struct {
+        CK_MECHANISM_TYPE type;
+        enum kl_hash hash;
+    } hashes[] = { { CKM_SHA256, KL_SHA256 }, { CKM_SHA384, KL_SHA384 }, { CKM_SHA512, KL_SHA512 } };
+
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
+        *out = hashes[i].hash;
+        if (hashes[i].type == type) return KL_OK;
+    }
+    return KL_PARAMETER;
+}
+
+enum kl_rc kl_mech_key_bytes(const struct kl_mech *mech, const struct kl_key *key, struct kl_secret *out)
+{
+    size_t len = kl_level_is_ladder(kl_key_level(key)) ? SUBKEY_LEN : kl_key_len(key);
+
+    return kl_key_for_mechanism(key, mech->type, len, out);
 }
 
 /* --- key types --- */

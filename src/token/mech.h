@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/rc.h"
 #include "base/secret.h"
+#include "crypto/hash.h"
 #include "keyladder/pkcs11.h"
 #include "ladder/key.h"
 #include "token/draft.h"
@@ -140,11 +141,18 @@ bool kl_key_type_takes(uint64_t key_type, size_t len);
 /* 0 where it has to be asked for. */
 size_t kl_key_type_fixed_len(uint64_t key_type);
 bool kl_key_type_is_known(uint64_t key_type);
+/* The bytes that a mechanism works with: a free key's own; of a ladder key 32 of the mechanism's subkey, whatever the key's own length. */
+KL_MUST_USE enum kl_rc kl_mech_key_bytes(const struct kl_mech *mech, const struct kl_key *key, struct kl_secret *out);
+/* The hash that a digest mechanism names. KL_PARAMETER. */
+KL_MUST_USE enum kl_rc kl_mech_hash(CK_MECHANISM_TYPE type, enum kl_hash *out);
 /* Takes a mechanism that has no parameter at its word. KL_PARAMETER. */
 KL_MUST_USE enum kl_rc kl_mech_no_parameter(struct kl_view parameter);
 
 extern const struct kl_mech kl_mech_aes_gcm;
 extern const struct kl_mech kl_mech_aes_key_gen;
+extern const struct kl_mech kl_mech_aes_key_wrap;
+extern const struct kl_mech kl_mech_aes_key_wrap_kwp;
+extern const struct kl_mech kl_mech_aes_key_wrap_pad;
 extern const struct kl_mech kl_mech_chacha20_key_gen;
 extern const struct kl_mech kl_mech_chacha20_poly1305;
 extern const struct kl_mech kl_mech_envelope;
@@ -153,5 +161,14 @@ extern const struct kl_mech kl_mech_hkdf_data;
 extern const struct kl_mech kl_mech_hkdf_derive;
 extern const struct kl_mech kl_mech_hkdf_key_gen;
 extern const struct kl_mech kl_mech_root_wrap;
+extern const struct kl_mech kl_mech_sha256;
+extern const struct kl_mech kl_mech_sha256_hmac;
+extern const struct kl_mech kl_mech_sha256_hmac_general;
+extern const struct kl_mech kl_mech_sha384;
+extern const struct kl_mech kl_mech_sha384_hmac;
+extern const struct kl_mech kl_mech_sha384_hmac_general;
+extern const struct kl_mech kl_mech_sha512;
+extern const struct kl_mech kl_mech_sha512_hmac;
+extern const struct kl_mech kl_mech_sha512_hmac_general;
 
 #endif

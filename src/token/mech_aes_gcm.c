@@ -4,6 +4,7 @@
 
 #include "crypto/aead.h"
 #include "token/aead_op.h"
+#include "token/iv_make.h"
 #include "token/mech.h"
 
 #define TAG_BITS_MIN 96

@@ -38,20 +38,6 @@ static enum kl_rc derive_ladder(struct kl_view parameter, struct kl_request *req
     return KL_OK;
 }
 
-static enum kl_rc hash_of(CK_MECHANISM_TYPE type, enum kl_hash *out)
-{
-    static const struct {
-        CK_MECHANISM_TYPE type;
-        enum kl_hash hash;
-    } hashes[] = { { CKM_SHA256, KL_SHA256 }, { CKM_SHA384, KL_SHA384 }, { CKM_SHA512, KL_SHA512 } };
-
-    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
-        *out = hashes[i].hash;
-        if (hashes[i].type == type) return KL_OK;
-    }
-    return KL_PARAMETER;
-}
-
 /* Extraction takes the base key as its input; without it, and as a salt, a key is the key of the function. */
 static enum kl_rc may_be_prf_key(const struct kl_derivation *derivation, const struct kl_hold *hold)
 {
@@ -154,7 +140,7 @@ static enum kl_rc derive(const struct kl_derivation *derivation, struct kl_secre
     size_t len = 0;
 
     KL_TRY(read_parameter(derivation->parameter, &hkdf));
-    KL_TRY(hash_of(hkdf.prfHashMechanism, &hash));
+    KL_TRY(kl_mech_hash(hkdf.prfHashMechanism, &hash));
     KL_TRY(check_salt_type(&hkdf));
     KL_CHECK(hkdf.ulInfoLen <= INFO_MAX, KL_PARAMETER);
     KL_TRY(child_len(derivation, &hkdf, hash, &len));

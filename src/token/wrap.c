@@ -57,14 +57,13 @@ static enum kl_rc judge(const struct kl_session *session, const struct kl_hold *
     return kl_policy_judge(token->policy, &deed);
 }
 
-static enum kl_rc seal(const struct kl_mech *mech, struct kl_wrapping *wrapping, struct kl_hold *hold, struct kl_hold *leaving,
-                       struct kl_out *out)
+static enum kl_rc seal(struct kl_wrapping *wrapping, struct kl_hold *hold, struct kl_hold *leaving, struct kl_out *out)
 {
     struct kl_key *key = NULL;
     enum kl_rc rc = kl_hold_key(hold, &wrapping->key);
 
     if (rc == KL_OK) rc = kl_hold_key(leaving, &key);
-    if (rc == KL_OK) rc = mech->wrap(wrapping, kl_key_bytes(key), out);
+    if (rc == KL_OK) rc = wrapping->mech->wrap(wrapping, kl_key_bytes(key), out);
     kl_key_put(key);
     kl_key_put(wrapping->key);
     return rc;
@@ -74,35 +73,33 @@ enum kl_rc kl_object_wrap(struct kl_session *session, const struct kl_wrap_call 
 {
     static const struct kl_view nothing = { NULL, 0 };
     struct kl_wrapping wrapping = wrapping_of(session, call);
-    const struct kl_mech *mech = NULL;
     enum kl_answer answer = KL_GO_ON;
     KL_AUTO(kl_hold) hold = { 0 };
     KL_AUTO(kl_hold) leaving = { 0 };
     size_t need = 0;
 
-    KL_TRY(find(session, call, true, &mech, &hold));
+    KL_TRY(find(session, call, true, &wrapping.mech, &hold));
     KL_TRY(kl_hold_take(session, object, &leaving));
     KL_TRY(judge(session, &hold, &leaving));
-    KL_TRY(mech->wrap_len(&wrapping, leaving.record.value_len, &need));
+    KL_TRY(wrapping.mech->wrap_len(&wrapping, leaving.record.value_len, &need));
     KL_TRY(kl_op_look_at_room(need, nothing, out, &answer));
-    return answer == KL_ANSWERED ? KL_OK : seal(mech, &wrapping, &hold, &leaving, out);
+    return answer == KL_ANSWERED ? KL_OK : seal(&wrapping, &hold, &leaving, out);
 }
 
 enum kl_rc kl_object_unwrap(struct kl_session *session, const struct kl_wrap_call *call, struct kl_view wrapped,
                             const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out)
 {
     struct kl_wrapping wrapping = wrapping_of(session, call);
-    const struct kl_mech *mech = NULL;
     struct kl_unwrapped unwrapped;
     KL_AUTO(kl_hold) hold = { 0 };
     KL_AUTO(kl_secret) value = { 0 };
     enum kl_rc rc;
 
     KL_CHECK(wrapped.data || wrapped.len == 0, KL_ARG);
-    KL_TRY(find(session, call, false, &mech, &hold));
+    KL_TRY(find(session, call, false, &wrapping.mech, &hold));
     KL_TRY(kl_make_unwrapped_draft(session, &hold, template, count, &unwrapped));
     KL_TRY(kl_hold_key(&hold, &wrapping.key));
-    rc = mech->unwrap(&wrapping, wrapped, &value);
+    rc = wrapping.mech->unwrap(&wrapping, wrapped, &value);
     kl_key_put(wrapping.key);
     KL_TRY(rc);
     return kl_make_unwrapped(session, &unwrapped, &value, out);

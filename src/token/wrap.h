@@ -10,11 +10,13 @@
 #include "keyladder/pkcs11.h"
 #include "ladder/key.h"
 
+struct kl_mech;
 struct kl_session;
 
 /* A wrapping or unwrapping, as its mechanism sees it. */
 struct kl_wrapping {
     struct kl_session *session;
+    const struct kl_mech *mech;
     struct kl_key *key; /* the key that wraps */
     struct kl_view parameter;
     struct kl_view aad; /* of the authenticated functions */
