@@ -20,6 +20,9 @@ struct kl_aead_fields {
     size_t tag_len;
 };
 
+/* A CK_GCM_PARAMS, of five fields or six; the tag is 96 bits or more. KL_PARAMETER. */
+KL_MUST_USE enum kl_rc kl_gcm_read_parameter(struct kl_view parameter, struct kl_aead_fields *out);
+
 /* For kl_mech.init. `fields` NULL: messages follow, with parameters of their own. KL_PARAMETER, KL_MEMORY. */
 KL_MUST_USE enum kl_rc kl_aead_op_init(struct kl_op *op, enum kl_op_kind kind, enum kl_aead_algorithm algorithm,
                                        const struct kl_aead_fields *fields);

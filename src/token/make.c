@@ -245,6 +245,28 @@ enum kl_rc kl_object_generate(struct kl_session *session, const CK_MECHANISM *me
 
 /* --- C_DeriveKey --- */
 
+enum kl_rc kl_make_derived_len(struct kl_draft *draft, size_t usual, size_t most, size_t *out)
+{
+    bool is_data = draft->record.class == CKO_DATA;
+    size_t fixed = is_data ? 0 : kl_key_type_fixed_len(draft->record.key_type);
+
+    *out = fixed ? fixed : usual;
+    if (draft->has_value_len) *out = draft->value_len;
+    KL_CHECK(*out != 0 || draft->has_value_len, KL_TEMPLATE_INCOMPLETE);
+    KL_CHECK(!fixed || *out == fixed, KL_TEMPLATE);
+    KL_CHECK(*out >= 1 && *out <= most && (is_data || kl_key_type_takes(draft->record.key_type, *out)), KL_ATTR_VALUE);
+    draft->record.value_len = (uint32_t)*out;
+    return KL_OK;
+}
+
+enum kl_rc kl_make_may_be_prf_key(const struct kl_session *session, const struct kl_hold *hold)
+{
+    const struct kl_token *token = session->token;
+    struct kl_deed deed = { .kind = KL_DEED_PRF, .key = &hold->record };
+
+    return kl_policy_judge(token->policy, &deed);
+}
+
 /* Bytes first, then whether there may be such a key: what it comes from, and a salt that is a key, have been judged by then. */
 static enum kl_rc derive_free_key(struct kl_session *session, const struct kl_mech *mech, struct kl_derivation *derivation, uint32_t named,
                                   CK_OBJECT_HANDLE *out)

@@ -20,6 +20,14 @@ struct kl_applying kl_applying_of(const struct kl_session *session, unsigned how
 /* May there be such a free key, made `from` another or from none (NULL)? Its length is set. */
 KL_MUST_USE enum kl_rc kl_make_judge(const struct kl_session *session, const struct kl_draft *draft, const struct kl_record *from);
 
+/*
+ * Bytes of a derived key, or of data: what its type or its template says, else `usual` (0: it has to be said); `most` at most. The draft
+ * has it then. KL_TEMPLATE_INCOMPLETE, KL_TEMPLATE, KL_ATTR_VALUE.
+ */
+KL_MUST_USE enum kl_rc kl_make_derived_len(struct kl_draft *draft, size_t usual, size_t most, size_t *out);
+/* May the key's bytes be the key of a pseudo-random function that makes other keys? KL_KEY_FUNCTION. */
+KL_MUST_USE enum kl_rc kl_make_may_be_prf_key(const struct kl_session *session, const struct kl_hold *hold);
+
 /* A key that is about to be unwrapped; lies still, since the draft points into it. */
 struct kl_unwrapped {
     struct kl_draft draft;

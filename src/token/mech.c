@@ -28,9 +28,17 @@ static const struct kl_mech *const mechs[] = {
     &kl_mech_sha384_hmac_general,
     &kl_mech_sha512_hmac,
     &kl_mech_sha512_hmac_general,
+    &kl_mech_aes_cmac,
+    &kl_mech_aes_cmac_general,
+    &kl_mech_aes_gmac,
+    &kl_mech_aes_cbc,
+    &kl_mech_aes_cbc_pad,
+    &kl_mech_aes_ctr,
+    &kl_mech_aes_ecb,
     &kl_mech_aes_key_wrap,
     &kl_mech_aes_key_wrap_pad,
     &kl_mech_aes_key_wrap_kwp,
+    &kl_mech_sp800_108_counter_kdf,
     &kl_mech_root_wrap,
 };
 

@@ -18,7 +18,7 @@
 #include "token/op.h"
 #include "token/wrap.h"
 
-#define KL_MECH_KEY_TYPES 4
+#define KL_MECH_KEY_TYPES 5
 #define KL_SECRET_KEY_MAX (255 * 64) /* bytes of a session key: as many as HKDF can make; token keys have KL_VALUE_MAX */
 #define KL_IV_USUAL 12               /* bytes: 96 bits, SP 800-38D 5.2.1.1 */
 
@@ -148,7 +148,14 @@ KL_MUST_USE enum kl_rc kl_mech_hash(CK_MECHANISM_TYPE type, enum kl_hash *out);
 /* Takes a mechanism that has no parameter at its word. KL_PARAMETER. */
 KL_MUST_USE enum kl_rc kl_mech_no_parameter(struct kl_view parameter);
 
+extern const struct kl_mech kl_mech_aes_cbc;
+extern const struct kl_mech kl_mech_aes_cbc_pad;
+extern const struct kl_mech kl_mech_aes_cmac;
+extern const struct kl_mech kl_mech_aes_cmac_general;
+extern const struct kl_mech kl_mech_aes_ctr;
+extern const struct kl_mech kl_mech_aes_ecb;
 extern const struct kl_mech kl_mech_aes_gcm;
+extern const struct kl_mech kl_mech_aes_gmac;
 extern const struct kl_mech kl_mech_aes_key_gen;
 extern const struct kl_mech kl_mech_aes_key_wrap;
 extern const struct kl_mech kl_mech_aes_key_wrap_kwp;
@@ -170,5 +177,6 @@ extern const struct kl_mech kl_mech_sha384_hmac_general;
 extern const struct kl_mech kl_mech_sha512;
 extern const struct kl_mech kl_mech_sha512_hmac;
 extern const struct kl_mech kl_mech_sha512_hmac_general;
+extern const struct kl_mech kl_mech_sp800_108_counter_kdf;
 
 #endif

@@ -27,7 +27,7 @@ static enum kl_rc check_tag(CK_ULONG bits)
     return KL_OK;
 }
 
-static enum kl_rc read_parameter(struct kl_view parameter, struct kl_aead_fields *out)
+enum kl_rc kl_gcm_read_parameter(struct kl_view parameter, struct kl_aead_fields *out)
 {
     size_t bits = parameter.len == 6 * FIELD ? FIELD : 0;
     struct fields fields;
@@ -49,7 +49,7 @@ static enum kl_rc init(struct kl_op *op, enum kl_op_kind kind, struct kl_view pa
         KL_CHECK(parameter.len == 0 || parameter.len == sizeof(CK_GCM_MESSAGE_PARAMS), KL_PARAMETER);
         return kl_aead_op_init(op, kind, KL_AEAD_AES_GCM, NULL);
     }
-    KL_TRY(read_parameter(parameter, &fields));
+    KL_TRY(kl_gcm_read_parameter(parameter, &fields));
     return kl_aead_op_init(op, kind, KL_AEAD_AES_GCM, &fields);
 }
 

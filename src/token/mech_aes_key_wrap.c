@@ -54,11 +54,22 @@ static enum kl_rc unwrap(const struct kl_wrapping *wrapping, struct kl_view wrap
     return kl_keywrap_open(format_of(wrapping), kl_secret_view(&kek), wrapping->parameter, wrapped, value);
 }
 
-#define KEY_WRAP(number, words)                                                                                         \
-    {                                                                                                                   \
-        .type = (number), .name = (words), .key_types = { CKK_AES }, .key_type_count = 1, .min_key = 16, .max_key = 32, \
-        .family = KL_FAMILY_KEY_WRAP, .on_ladder = true, .wrap_len = wrap_len, .wrap = wrap, .unwrap = unwrap,          \
+/* clang-format off */
+#define KEY_WRAP(number, words)       \
+    {                                 \
+        .type = (number),             \
+        .name = (words),              \
+        .key_types = { CKK_AES },     \
+        .key_type_count = 1,          \
+        .min_key = 16,                \
+        .max_key = 32,                \
+        .family = KL_FAMILY_KEY_WRAP, \
+        .on_ladder = true,            \
+        .wrap_len = wrap_len,         \
+        .wrap = wrap,                 \
+        .unwrap = unwrap,             \
     }
+/* clang-format on */
 
 const struct kl_mech kl_mech_aes_key_wrap = KEY_WRAP(CKM_AES_KEY_WRAP, "AES key wrap");
 const struct kl_mech kl_mech_aes_key_wrap_pad = KEY_WRAP(CKM_AES_KEY_WRAP_PAD, "AES key wrap, padded (old number)");

@@ -74,10 +74,17 @@ static const struct kl_steps steps = {
     .final = final,
 };
 
-#define DIGEST(number, words)                                                                                             \
-    {                                                                                                                     \
-        .type = (number), .name = (words), .steps = { [KL_OP_DIGEST] = &steps }, .init = init, .end = end, .clear = clear \
+/* clang-format off */
+#define DIGEST(number, words)                 \
+    {                                         \
+        .type = (number),                     \
+        .name = (words),                      \
+        .steps = { [KL_OP_DIGEST] = &steps }, \
+        .init = init,                         \
+        .end = end,                           \
+        .clear = clear,                       \
     }
+/* clang-format on */
 
 const struct kl_mech kl_mech_sha256 = DIGEST(CKM_SHA256, "SHA-256");
 const struct kl_mech kl_mech_sha384 = DIGEST(CKM_SHA384, "SHA-384");

@@ -38,15 +38,6 @@ static enum kl_rc derive_ladder(struct kl_view parameter, struct kl_request *req
     return KL_OK;
 }
 
-/* Extraction takes the base key as its input; without it, and as a salt, a key is the key of the function. */
-static enum kl_rc may_be_prf_key(const struct kl_derivation *derivation, const struct kl_hold *hold)
-{
-    const struct kl_token *token = derivation->session->token;
-    struct kl_deed deed = { .kind = KL_DEED_PRF, .key = &hold->record };
-
-    return kl_policy_judge(token->policy, &deed);
-}
-
 /* The child must not be weaker than either of the keys that it comes from; data is not weaker than anything, and told by rules of its own. */
 static enum kl_rc inherit(const struct kl_derivation *derivation, const struct kl_hold *salt)
 {
@@ -70,7 +61,7 @@ static enum kl_rc salt_by_key(const struct kl_derivation *derivation, CK_OBJECT_
     KL_TRY(kl_hold_take(derivation->session, handle, &hold));
     KL_CHECK(!kl_level_is_ladder(hold.record.level), KL_KEY_FUNCTION);
     KL_TRY(kl_mech_may_use(derivation->session, &kl_mech_hkdf_derive, &hold, KL_FLAG_DERIVE));
-    KL_TRY(may_be_prf_key(derivation, &hold));
+    KL_TRY(kl_make_may_be_prf_key(derivation->session, &hold));
     KL_TRY(inherit(derivation, &hold));
     KL_TRY(kl_hold_key(&hold, &key));
     rc = kl_secret_from(salt, kl_key_bytes(key));
@@ -105,17 +96,9 @@ static enum kl_rc check_salt_type(const CK_HKDF_PARAMS *hkdf)
 /* A pseudo-random key by itself has the length of the hash; everything else has to be told. */
 static enum kl_rc child_len(const struct kl_derivation *derivation, const CK_HKDF_PARAMS *hkdf, enum kl_hash hash, size_t *out)
 {
-    const struct kl_draft *draft = derivation->draft;
-    bool is_data = draft->record.class == CKO_DATA;
-    size_t fixed = is_data ? 0 : kl_key_type_fixed_len(draft->record.key_type);
-    size_t most = hkdf->bExpand ? 255 * kl_hash_len(hash) : kl_hash_len(hash);
+    size_t len = kl_hash_len(hash);
 
-    *out = fixed ? fixed : hkdf->bExpand ? 0 : kl_hash_len(hash);
-    if (draft->has_value_len) *out = draft->value_len;
-    KL_CHECK(*out != 0 || draft->has_value_len, KL_TEMPLATE_INCOMPLETE);
-    KL_CHECK(!fixed || *out == fixed, KL_TEMPLATE);
-    KL_CHECK(*out >= 1 && *out <= most && (is_data || kl_key_type_takes(draft->record.key_type, *out)), KL_ATTR_VALUE);
-    return KL_OK;
+    return kl_make_derived_len(derivation->draft, hkdf->bExpand ? 0 : len, hkdf->bExpand ? 255 * len : len, out);
 }
 
 static enum kl_rc run(const CK_HKDF_PARAMS *hkdf, enum kl_hash hash, struct kl_view salt, struct kl_view base, struct kl_secret *out)
@@ -144,8 +127,8 @@ static enum kl_rc derive(const struct kl_derivation *derivation, struct kl_secre
     KL_TRY(check_salt_type(&hkdf));
     KL_CHECK(hkdf.ulInfoLen <= INFO_MAX, KL_PARAMETER);
     KL_TRY(child_len(derivation, &hkdf, hash, &len));
-    derivation->draft->record.value_len = (uint32_t)len;
-    if (!hkdf.bExtract) KL_TRY(may_be_prf_key(derivation, derivation->base));
+    /* Extraction takes the base key as its input; without it, and as a salt, a key is the key of the function. */
+    if (!hkdf.bExtract) KL_TRY(kl_make_may_be_prf_key(derivation->session, derivation->base));
     KL_TRY(read_salt(derivation, &hkdf, &room, &salt));
     KL_TRY(kl_secret_new(out, len));
     return run(&hkdf, hash, salt, kl_key_bytes(derivation->base_key), out);

@@ -2,14 +2,26 @@
 /* CKM_SHA256_HMAC and its like (v3.1 6.22 to 6.24), whole and cut short. */
 #include "token/mac_op.h"
 
-/* Any ladder key: its subkey has the same 32 bytes for all of them, though none is that of another mechanism. */
-#define HMAC(number, words, own_type, same, begin)                                                                             \
-    {                                                                                                                          \
-        .type = (number), .name = (words), .key_types = { CKK_GENERIC_SECRET, (own_type) }, .key_type_count = 2, .min_key = 1, \
-        .max_key = KL_SECRET_KEY_MAX, .family = (same), .on_ladder = true, .any_ladder_type = true, .aes_if_compatible = true, \
-        .steps = { [KL_OP_SIGN] = &kl_mac_steps, [KL_OP_VERIFY] = &kl_mac_steps }, .init = (begin), .end = kl_mac_op_end,      \
-        .clear = kl_mac_op_clear,                                                                                              \
+/* Every ladder key may sign, whatever its type: what signs is a subkey of 32 bytes, another one for each mechanism. */
+/* clang-format off */
+#define HMAC(number, words, own_type, same, begin)                                 \
+    {                                                                              \
+        .type = (number),                                                          \
+        .name = (words),                                                           \
+        .key_types = { CKK_GENERIC_SECRET, (own_type) },                           \
+        .key_type_count = 2,                                                       \
+        .min_key = 1,                                                              \
+        .max_key = KL_SECRET_KEY_MAX,                                              \
+        .family = (same),                                                          \
+        .on_ladder = true,                                                         \
+        .any_ladder_type = true,                                                   \
+        .aes_if_compatible = true,                                                 \
+        .steps = { [KL_OP_SIGN] = &kl_mac_steps, [KL_OP_VERIFY] = &kl_mac_steps }, \
+        .init = (begin),                                                           \
+        .end = kl_mac_op_end,                                                      \
+        .clear = kl_mac_op_clear,                                                  \
     }
+/* clang-format on */
 
 const struct kl_mech kl_mech_sha256_hmac = HMAC(CKM_SHA256_HMAC, "HMAC-SHA-256", CKK_SHA256_HMAC, KL_FAMILY_HMAC_SHA256, kl_mac_op_init);
 const struct kl_mech kl_mech_sha256_hmac_general =
