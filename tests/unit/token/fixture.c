@@ -61,6 +61,22 @@ CK_OBJECT_HANDLE import_aes(struct kl_session *session, const char value[32])
     return key;
 }
 
+CK_OBJECT_HANDLE import_key(struct kl_session *session, CK_KEY_TYPE type, const void *value, size_t len, CK_ATTRIBUTE_TYPE usage,
+                            CK_ATTRIBUTE_TYPE other)
+{
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY),
+                                A_ULONG(CKA_KEY_TYPE, type),
+                                { CKA_VALUE, (void *)(uintptr_t)value, len },
+                                A_BOOL(CKA_SENSITIVE, CK_FALSE),
+                                A_BOOL(CKA_EXTRACTABLE, CK_TRUE),
+                                A_BOOL(usage, CK_TRUE),
+                                A_BOOL(other, CK_TRUE) };
+    CK_OBJECT_HANDLE key = 0;
+
+    last_rc = kl_object_create(session, template, 5 + (usage ? 1U : 0U) + (other ? 1U : 0U), &key);
+    return key;
+}
+
 CK_OBJECT_HANDLE derive(struct kl_session *session, CK_OBJECT_HANDLE base, const char *info, const char *label)
 {
     CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, (CK_BYTE *)(uintptr_t)info, strlen(info) };

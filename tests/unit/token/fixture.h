@@ -38,6 +38,9 @@ void session_end(struct kl_session *session);
 /* A generated AES-256 key; label NULL for none. */
 CK_OBJECT_HANDLE aes_key(struct kl_session *session, bool is_token, const char *label);
 CK_OBJECT_HANDLE import_aes(struct kl_session *session, const char value[32]);
+/* A session key of these bytes with one or two usages (0: none), not sensitive and extractable; 0 when it fails. */
+CK_OBJECT_HANDLE import_key(struct kl_session *session, CK_KEY_TYPE type, const void *value, size_t len, CK_ATTRIBUTE_TYPE usage,
+                            CK_ATTRIBUTE_TYPE other);
 /* Growing the ladder; 0 when it fails, the result in last_rc. */
 CK_OBJECT_HANDLE derive(struct kl_session *session, CK_OBJECT_HANDLE base, const char *info, const char *label);
 extern enum kl_rc last_rc;
