@@ -14,6 +14,7 @@ struct kl_fetched {
     OSSL_PROVIDER *provider;
     EVP_CIPHER *aes_gcm[3]; /* keys of 16, 24, 32 bytes */
     EVP_CIPHER *chacha20_poly1305;
+    EVP_CIPHER *aes_256_ecb; /* single blocks, for XAES */
     EVP_MD *hash[KL_HASHES];
     EVP_KDF *pbkdf2;
 };

@@ -18,6 +18,7 @@ static void fetched_free(struct kl_fetched *it)
     if (it == NULL) return;
     for (size_t i = 0; i < 3; i++) EVP_CIPHER_free(it->aes_gcm[i]);
     EVP_CIPHER_free(it->chacha20_poly1305);
+    EVP_CIPHER_free(it->aes_256_ecb);
     for (size_t i = 0; i < KL_HASHES; i++) EVP_MD_free(it->hash[i]);
     EVP_KDF_free(it->pbkdf2);
     if (it->provider != NULL) OSSL_PROVIDER_unload(it->provider);
@@ -34,7 +35,8 @@ static bool fetch_ciphers(struct kl_fetched *it)
         if (it->aes_gcm[i] == NULL) return false;
     }
     it->chacha20_poly1305 = EVP_CIPHER_fetch(it->lib, "ChaCha20-Poly1305", NULL);
-    return it->chacha20_poly1305 != NULL;
+    it->aes_256_ecb = EVP_CIPHER_fetch(it->lib, "AES-256-ECB", NULL);
+    return it->chacha20_poly1305 != NULL && it->aes_256_ecb != NULL;
 }
 
 static bool fetch_hashes(struct kl_fetched *it)
