@@ -570,6 +570,21 @@ static void a_stream_that_was_cut_extended_reordered_or_spliced_is_refused(void)
     kl_key_put(other_key);
 }
 
+static void a_stream_is_of_the_first_algorithm_and_of_no_other(void)
+{
+    struct kl_key *key = make_key(5);
+    struct kl_stream *stream = NULL;
+    uint8_t header[KL_STREAM_HEADER_LEN];
+
+    CU_ASSERT_FATAL(kl_stream_encrypt(key, kl_view_of(NULL, 0), header, &stream) == KL_OK);
+    kl_stream_free(stream);
+    for (unsigned algorithm = 0; algorithm < 256; algorithm++) {
+        header[3] = (uint8_t)algorithm;
+        if (algorithm != 1) CU_ASSERT(kl_stream_decrypt(key, kl_view_of(NULL, 0), header, &stream) == KL_CIPHERTEXT);
+    }
+    kl_key_put(key);
+}
+
 static void after_the_last_chunk_nothing_follows(void)
 {
     struct kl_key *key = make_key(5);
@@ -603,6 +618,7 @@ int main(void)
                                          UNIT(whatever_fails_no_plaintext_is_left_and_the_next_try_works),
                                          UNIT(streams_of_every_length_around_a_chunk_come_back),
                                          UNIT(a_stream_that_was_cut_extended_reordered_or_spliced_is_refused),
+                                         UNIT(a_stream_is_of_the_first_algorithm_and_of_no_other),
                                          UNIT(after_the_last_chunk_nothing_follows) };
 
     kl_arena_allow_unlocked(true);
