@@ -765,6 +765,60 @@ typedef CK_FUNCTION_LIST_3_2_PTR *CK_FUNCTION_LIST_3_2_PTR_PTR;
 /* CK_SESSION_INFO.ulDeviceError: a stored key is not what was stored. */
 #define KL_DEVICE_ERROR_INTEGRITY 0x4b4c0001UL
 
+/*
+ * The interface that C_GetInterface gives by this name. Its functions may be
+ * called whenever those of PKCS #11 may.
+ */
+#define KL_INTERFACE_NAME "Vendor keyladder"
+
+/* One value of a batch. */
+typedef struct KL_BATCH_ITEM {
+    CK_BYTE_PTR pAAD; /* associated data; NULL with length 0: none */
+    CK_ULONG ulAADLen;
+    CK_BYTE_PTR pIn;
+    CK_ULONG ulInLen;
+    CK_BYTE_PTR pOut;  /* NULL asks for the length. Must touch neither pIn nor another item's memory */
+    CK_ULONG ulOutLen; /* going in: room at pOut; coming back: what was written, or is needed (CKR_BUFFER_TOO_SMALL) */
+    CK_RV rv;          /* this item's own result */
+} KL_BATCH_ITEM;
+typedef KL_BATCH_ITEM *KL_BATCH_ITEM_PTR;
+
+/*
+ * Encrypts or decrypts `count` values under one key, which is looked up and
+ * checked once. `mechanism` is CKM_KL_ENVELOPE without a parameter: the
+ * associated data comes with each item. Where the key or the mechanism is
+ * refused no item is touched. Otherwise every item is tried and has its own
+ * result in `rv`, and the call answers CKR_OK if all of them do, else the
+ * result of the first that failed. An operation of the session's that is
+ * active (C_EncryptInit, C_DecryptInit) is in the way: CKR_OPERATION_ACTIVE.
+ */
+typedef CK_RV (*KL_EncryptBatch)(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, KL_BATCH_ITEM *items,
+                                 CK_ULONG count);
+typedef CK_RV (*KL_DecryptBatch)(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, KL_BATCH_ITEM *items,
+                                 CK_ULONG count);
+/*
+ * Forgets the bytes of a token key, in this process: operations under it end,
+ * and its next use opens it anew, asking the root provider if it must.
+ * CK_INVALID_HANDLE for `key`: of all keys of the token, the master included.
+ * Session keys lie nowhere else: CKR_ACTION_PROHIBITED (destroy them).
+ */
+typedef CK_RV (*KL_Evict)(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key);
+/*
+ * The failure of the last function that this thread has called, in words, not
+ * terminated; none (length 0) where it did not fail. NULL asks for the length.
+ * May be called at any time; it is no such function itself.
+ */
+typedef CK_RV (*KL_GetError)(CK_UTF8CHAR *words, CK_ULONG *words_len);
+
+typedef struct KL_FUNCTION_LIST {
+    CK_VERSION version; /* 1.0 */
+    KL_EncryptBatch EncryptBatch;
+    KL_DecryptBatch DecryptBatch;
+    KL_Evict Evict;
+    KL_GetError GetError;
+} KL_FUNCTION_LIST;
+typedef KL_FUNCTION_LIST *KL_FUNCTION_LIST_PTR;
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "crypto/overlap.h"
 
 /* The first that has what is asked for does it. */
 static const struct kl_aead_engine *const engines[] = {
@@ -35,20 +36,11 @@ struct kl_aead {
     uint8_t key[32];
 };
 
-/* In place is fine; EVP gives up half-way where one begins inside the other. */
-static bool overlaps(struct kl_view in, const uint8_t *out)
-{
-    uintptr_t a = (uintptr_t)in.data;
-    uintptr_t b = (uintptr_t)out;
-
-    return a != b && (a < b ? b - a : a - b) < in.len;
-}
-
 /* Input and output of `seal`, `open` and `update`. */
 static enum kl_rc data_check(struct kl_view in, const uint8_t *out, uint64_t most)
 {
     KL_CHECK(in.len == 0 || (in.data != NULL && out != NULL), KL_ARG);
-    KL_CHECK(!overlaps(in, out), KL_ARG);
+    KL_CHECK(!kl_overlaps(in, out), KL_ARG);
     KL_CHECK(in.len <= most, KL_DATA_LENGTH);
     return KL_OK;
 }

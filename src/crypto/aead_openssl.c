@@ -4,8 +4,7 @@
 
 #include "crypto/fetched.h"
 
-#define PIECE ((size_t)1 << 30) /* EVP counts in int */
-#define IV_LEN 12               /* of a context that was told nothing else */
+#define IV_LEN 12 /* of a context that was told nothing else */
 #define GCM_IV_MAX 128
 
 /* EVP keeps the expanded key on the heap, wherever this lies. */
@@ -82,20 +81,6 @@ static enum kl_rc give_up(struct direction *direction, const char *what)
     return rc;
 }
 
-static bool feed(EVP_CIPHER_CTX *ctx, struct kl_view in, uint8_t *out)
-{
-    while (in.len > 0) {
-        int len = (int)(in.len < PIECE ? in.len : PIECE);
-        int done = 0;
-
-        if (EVP_CipherUpdate(ctx, out, &done, in.data, len) != 1 || done != len) return false;
-        in.data += len;
-        in.len -= (size_t)len;
-        if (out != NULL) out += len;
-    }
-    return true;
-}
-
 /* Sets IV and AAD, and a key that has changed: its expansion asks for no memory. */
 static enum kl_rc begin(struct context *context, const struct kl_aead_params *params, bool encrypt)
 {
@@ -111,8 +96,7 @@ static enum kl_rc begin(struct context *context, const struct kl_aead_params *pa
     key = direction->is_stale ? context->key.data : NULL;
     if (EVP_CipherInit_ex2(direction->ctx, NULL, key, params->iv.data, -1, NULL) != 1) return give_up(direction, "set an IV");
     direction->is_stale = false;
-    /* An output of NULL is how EVP is told that this is AAD. */
-    if (!feed(direction->ctx, params->aad, NULL)) return give_up(direction, "take associated data");
+    if (!kl_crypto_feed(direction->ctx, params->aad, NULL)) return give_up(direction, "take associated data");
     return KL_OK;
 }
 
@@ -144,7 +128,7 @@ static enum kl_rc seal(void *room, const struct kl_aead_params *params, struct k
     struct context *context = room;
 
     KL_TRY(begin(context, params, true));
-    if (!feed(context->encrypt.ctx, in, out)) return give_up(&context->encrypt, "encrypt");
+    if (!kl_crypto_feed(context->encrypt.ctx, in, out)) return give_up(&context->encrypt, "encrypt");
     return tag_make(&context->encrypt, tag, params->tag_len);
 }
 
@@ -153,7 +137,7 @@ static enum kl_rc open(void *room, const struct kl_aead_params *params, struct k
     struct context *context = room;
 
     KL_TRY(begin(context, params, false));
-    if (!feed(context->decrypt.ctx, in, out)) return give_up(&context->decrypt, "decrypt");
+    if (!kl_crypto_feed(context->decrypt.ctx, in, out)) return give_up(&context->decrypt, "decrypt");
     return tag_check(&context->decrypt, tag, params->tag_len);
 }
 
@@ -166,11 +150,12 @@ static enum kl_rc start(void *room, const struct kl_aead_params *params, bool en
     return KL_OK;
 }
 
+/* Associated data in parts as well, where `out` is NULL (mac_gmac.c). */
 static enum kl_rc update(void *room, struct kl_view in, uint8_t *out)
 {
     struct context *context = room;
 
-    if (!feed(context->running->ctx, in, out)) return give_up(context->running, "go on with a stream");
+    if (!kl_crypto_feed(context->running->ctx, in, out)) return give_up(context->running, "go on with a stream");
     return KL_OK;
 }
 

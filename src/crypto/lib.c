@@ -10,6 +10,8 @@
 
 #include "crypto/fetched.h"
 
+#define PIECE ((size_t)1 << 30) /* EVP counts in int */
+
 /* Written once, by the first thread that has made one whole: a lock here could be found taken in a forked child. */
 static _Atomic(struct kl_fetched *) fetched;
 
@@ -18,7 +20,6 @@ static void fetched_free(struct kl_fetched *it)
     if (it == NULL) return;
     for (size_t i = 0; i < 3; i++) EVP_CIPHER_free(it->aes_gcm[i]);
     EVP_CIPHER_free(it->chacha20_poly1305);
-    EVP_CIPHER_free(it->aes_256_ecb);
     for (size_t i = 0; i < KL_HASHES; i++) EVP_MD_free(it->hash[i]);
     EVP_KDF_free(it->pbkdf2);
     if (it->provider != NULL) OSSL_PROVIDER_unload(it->provider);
@@ -35,8 +36,7 @@ static bool fetch_ciphers(struct kl_fetched *it)
         if (it->aes_gcm[i] == NULL) return false;
     }
     it->chacha20_poly1305 = EVP_CIPHER_fetch(it->lib, "ChaCha20-Poly1305", NULL);
-    it->aes_256_ecb = EVP_CIPHER_fetch(it->lib, "AES-256-ECB", NULL);
-    return it->chacha20_poly1305 != NULL && it->aes_256_ecb != NULL;
+    return it->chacha20_poly1305 != NULL;
 }
 
 static bool fetch_hashes(struct kl_fetched *it)
@@ -104,6 +104,53 @@ const struct kl_fetched *kl_crypto_fetched(void)
     const struct kl_fetched *it = atomic_load_explicit(&fetched, memory_order_acquire);
 
     return it != NULL ? it : fetch_first();
+}
+
+static const EVP_CIPHER *aes_fetch(_Atomic(EVP_CIPHER *) *slot, const char *name)
+{
+    const struct kl_fetched *it = kl_crypto_fetched();
+    EVP_CIPHER *theirs = NULL;
+    EVP_CIPHER *mine;
+    enum kl_rc rc = KL_OK;
+
+    if (it == NULL) return NULL;
+    kl_crypto_enter();
+    mine = EVP_CIPHER_fetch(it->lib, name, NULL);
+    if (mine == NULL) rc = kl_crypto_failed("find a cipher");
+    kl_crypto_leave();
+    if (rc != KL_OK || atomic_compare_exchange_strong(slot, &theirs, mine)) return mine;
+    EVP_CIPHER_free(mine);
+    return theirs;
+}
+
+const EVP_CIPHER *kl_crypto_aes(enum kl_aes mode, size_t key_len)
+{
+    static const char *const names[KL_AES_MODES][3] = {
+        [KL_AES_ECB] = { "AES-128-ECB", "AES-192-ECB", "AES-256-ECB" },
+        [KL_AES_CBC] = { "AES-128-CBC", "AES-192-CBC", "AES-256-CBC" },
+        [KL_AES_CTR] = { "AES-128-CTR", "AES-192-CTR", "AES-256-CTR" },
+        [KL_AES_KW] = { "AES-128-WRAP", "AES-192-WRAP", "AES-256-WRAP" },
+        [KL_AES_KWP] = { "AES-128-WRAP-PAD", "AES-192-WRAP-PAD", "AES-256-WRAP-PAD" },
+    };
+    static _Atomic(EVP_CIPHER *) slots[KL_AES_MODES][3];
+    size_t size = (key_len - 16) / 8;
+    const EVP_CIPHER *it = atomic_load_explicit(&slots[mode][size], memory_order_acquire);
+
+    return it != NULL ? it : aes_fetch(&slots[mode][size], names[mode][size]);
+}
+
+bool kl_crypto_feed(EVP_CIPHER_CTX *ctx, struct kl_view in, uint8_t *out)
+{
+    while (in.len > 0) {
+        int len = (int)(in.len < PIECE ? in.len : PIECE);
+        int done = 0;
+
+        if (EVP_CipherUpdate(ctx, out, &done, in.data, len) != 1 || done != len) return false;
+        in.data += len;
+        in.len -= (size_t)len;
+        if (out != NULL) out += len;
+    }
+    return true;
 }
 
 enum kl_rc kl_crypto_failed(const char *what)

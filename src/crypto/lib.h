@@ -10,7 +10,7 @@
 #include "base/rc.h"
 
 /*
- * Makes the context and fetches every algorithm that the room uses; one load
+ * Makes the context and fetches the algorithms that most programs use; one load
  * when it was done before. The functions of this room do it themselves when
  * they must; called early it tells a broken OpenSSL apart. Thread-safe, holds no lock. KL_CRYPTO.
  */

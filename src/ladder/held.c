@@ -60,6 +60,26 @@ void kl_held_add(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], stru
     entry->key = kl_key_get(key);
 }
 
+void kl_held_drop(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN])
+{
+    size_t mask = ladder->held_room - 1;
+    size_t at;
+
+    if (!ladder->held_room) return;
+    at = place(ladder->held, ladder->held_room, id);
+    if (!ladder->held[at].key) return;
+    kl_key_put(ladder->held[at].key);
+    ladder->held[at].key = NULL;
+    ladder->held_count--;
+    /* What stands behind it may have been looking for its place. */
+    for (at = (at + 1) & mask; ladder->held[at].key; at = (at + 1) & mask) {
+        struct kl_held moved = ladder->held[at];
+
+        ladder->held[at].key = NULL;
+        ladder->held[place(ladder->held, ladder->held_room, moved.id)] = moved;
+    }
+}
+
 void kl_held_drop_all(struct kl_ladder *ladder)
 {
     for (size_t i = 0; i < ladder->held_room; i++) kl_key_put(ladder->held[i].key);

@@ -105,6 +105,7 @@ struct kl_root_context kl_master_context(struct kl_view serial, struct kl_view e
 struct kl_key *kl_held_find(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN]);
 /* Keeps a reference of its own; does nothing when memory is short. The lock is held by the caller. */
 void kl_held_add(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], struct kl_key *key);
+void kl_held_drop(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN]);
 void kl_held_drop_all(struct kl_ladder *ladder);
 
 /* --- look.c --- */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
+#include "crypto/random.h"
 #include "ladder/internal.h"
 
 /* Small: a process may hold 100,000 of them. */
@@ -15,11 +16,16 @@ struct kl_key {
     bool has_envelope_id;
     uint64_t key_type;
     struct kl_secret value;
+    _Atomic uint64_t iv_count;
+    _Atomic uint32_t iv_life; /* the process's life that iv_count belongs to; 0: it has not begun */
     uint8_t commitment[KL_COMMITMENT_LEN];
     uint8_t envelope_id[KL_COMMITMENT_LEN];
 };
 
 #define SUBKEY_LEN 32
+
+/* One more in every forked child that goes on with its parent's keys. */
+static _Atomic uint32_t life = 1;
 
 struct kl_key *kl_key_get(struct kl_key *key)
 {
@@ -140,6 +146,31 @@ enum kl_rc kl_key_aead(const struct kl_key *key, uint64_t mechanism, enum kl_aea
 
     KL_TRY(kl_key_for_mechanism(key, mechanism, len, &subkey));
     return kl_aead_new(algorithm, kl_secret_view(&subkey), out);
+}
+
+void kl_key_forked(void)
+{
+    atomic_fetch_add(&life, 1);
+}
+
+static enum kl_rc begin_count(struct kl_key *key, uint32_t now)
+{
+    uint32_t was = atomic_load(&key->iv_life);
+    uint64_t first = 0;
+
+    if (was == now) return KL_OK;
+    KL_TRY(kl_random_fill(&first, sizeof(first)));
+    /* Added, so that whoever of several threads comes last does no harm. */
+    atomic_fetch_add(&key->iv_count, first);
+    atomic_compare_exchange_strong(&key->iv_life, &was, now);
+    return KL_OK;
+}
+
+enum kl_rc kl_key_count_iv(struct kl_key *key, uint64_t *number)
+{
+    KL_TRY(begin_count(key, atomic_load(&life)));
+    *number = atomic_fetch_add(&key->iv_count, 1);
+    return KL_OK;
 }
 
 enum kl_rc kl_key_subkey(const struct kl_key *key, const char *use, struct kl_secret *out)

@@ -102,6 +102,8 @@ KL_MUST_USE enum kl_rc kl_ladder_find(struct kl_ladder *ladder, struct kl_view l
  * may have the ladder open parents for its own changes. KL_NOT_LOGGED_IN, KL_INTEGRITY, KL_ROOT_….
  */
 KL_MUST_USE enum kl_rc kl_ladder_open_key(struct kl_ladder *ladder, const struct kl_record *record, struct kl_key **out);
+/* Forgets an opened ladder key, NULL: all of them, so that the next use asks a root again. Nobody need be logged in. */
+void kl_ladder_evict(struct kl_ladder *ladder, const uint8_t *id);
 /* The value of a private data object. */
 KL_MUST_USE enum kl_rc kl_ladder_open_data(struct kl_ladder *ladder, const struct kl_record *record, struct kl_secret *out);
 

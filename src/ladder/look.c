@@ -243,6 +243,18 @@ enum kl_rc kl_open_any(struct kl_ladder *ladder, const struct kl_record *record,
     return rc;
 }
 
+void kl_ladder_evict(struct kl_ladder *ladder, const uint8_t *id)
+{
+    pthread_mutex_lock(&ladder->lock);
+    if (id) {
+        kl_held_drop(ladder, id);
+    } else {
+        kl_held_drop_all(ladder);
+        ladder->opened_by = NULL;
+    }
+    pthread_mutex_unlock(&ladder->lock);
+}
+
 enum kl_rc kl_ladder_open_key(struct kl_ladder *ladder, const struct kl_record *record, struct kl_key **out)
 {
     KL_CHECK(ladder->role == KL_ROLE_USER, KL_NOT_LOGGED_IN);

@@ -13,7 +13,15 @@
 
 /* The numbers are those of PKCS#11, which src/token asserts. */
 enum { KL_CLASS_DATA = 0, KL_CLASS_SECRET_KEY = 4 };
-enum { KL_TYPE_GENERIC = 0x10, KL_TYPE_AES = 0x1f, KL_TYPE_CHACHA20 = 0x33, KL_TYPE_HKDF = 0x42 };
+enum {
+    KL_TYPE_GENERIC = 0x10,
+    KL_TYPE_AES = 0x1f,
+    KL_TYPE_SHA256_HMAC = 0x2b,
+    KL_TYPE_SHA384_HMAC = 0x2c,
+    KL_TYPE_SHA512_HMAC = 0x2d,
+    KL_TYPE_CHACHA20 = 0x33,
+    KL_TYPE_HKDF = 0x42
+};
 
 #define KL_COMMITMENT_LEN 16
 #define KL_LADDER_KEY_LEN 32
@@ -54,6 +62,7 @@ struct kl_extra {
 #define KL_EXTRA_SALT_TYPE 0xCB4C0101u
 #define KL_EXTRA_SALT 0xCB4C0102u
 #define KL_EXTRA_INFO 0xCB4C0103u
+#define KL_EXTRA_FAMILY 0xCB4C0104u /* one byte: the mechanisms that a key is bound to by its first use (policy = strict) */
 #define KL_EXTRAS_MAX 32
 
 struct kl_record {

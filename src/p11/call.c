@@ -2,6 +2,7 @@
 #include "p11/call.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/log.h"
 
@@ -16,9 +17,11 @@ static const struct {
 } functions[] = {
 #define KL_FN(name, since, chapter, family, kind) [KL_FN_##name] = { #name, family, kind },
 #define KL_FN_ABSENT(name, since, chapter, family, kind, answer, parameters) [KL_FN_##name] = { #name, family, kind },
+#define KL_FN_VENDOR(name, family, kind) [KL_FN_##name] = { #name, family, kind },
 #include "p11/function.def"
 #undef KL_FN
 #undef KL_FN_ABSENT
+#undef KL_FN_VENDOR
 };
 
 static const CK_RV codes[][FAMILIES] = {
@@ -49,6 +52,11 @@ static const struct {
 
 /* This thread is in a call of ours. */
 static _Thread_local bool is_inside;
+/* How this thread's last call ended; kl_fail_words() has what was said of it until the next begins. */
+static _Thread_local struct {
+    enum kl_fn fn;
+    enum kl_rc rc;
+} last;
 
 const char *kl_fn_name(enum kl_fn fn)
 {
@@ -121,9 +129,25 @@ CK_RV kl_call_leave(struct kl_call *call, enum kl_rc rc)
     if (call->session != NULL && rc == KL_INTEGRITY) call->session->device_error = KL_DEVICE_ERROR_INTEGRITY;
     if (call->session != NULL) kl_session_leave(call->session);
     if (call->holds_module) kl_module_leave();
+    if (call->is_inside || rc == KL_NOT_INITIALIZED) {
+        last.fn = call->fn;
+        last.rc = rc;
+    }
     if (call->is_inside) is_inside = false;
     errno = call->saved_errno;
     return kl_call_answer(call->fn, rc);
+}
+
+void kl_call_words(char *out, size_t cap)
+{
+    const char *words = kl_fail_words();
+    int saved_errno = errno;
+
+    *out = '\0';
+    /* Before C_Initialize nothing has been said by this call, perhaps by one before. */
+    if (*words == '\0' || last.rc == KL_NOT_INITIALIZED) words = kl_rc_words(last.rc);
+    if (last.rc != KL_OK) snprintf(out, cap, "%s: %s", functions[last.fn].name, words);
+    errno = saved_errno;
 }
 
 CK_RV kl_call_refuse(enum kl_fn fn, enum kl_rc answer)

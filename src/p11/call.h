@@ -19,9 +19,11 @@
 enum kl_fn {
 #define KL_FN(name, since, chapter, family, kind) KL_FN_##name,
 #define KL_FN_ABSENT(name, since, chapter, family, kind, answer, parameters) KL_FN_##name,
+#define KL_FN_VENDOR(name, family, kind) KL_FN_##name,
 #include "p11/function.def"
 #undef KL_FN
 #undef KL_FN_ABSENT
+#undef KL_FN_VENDOR
     KL_FN_COUNT
 };
 
@@ -58,5 +60,8 @@ CK_RV kl_call_refuse(enum kl_fn fn, enum kl_rc answer);
 CK_RV kl_call_answer(enum kl_fn fn, enum kl_rc rc);
 
 const char *kl_fn_name(enum kl_fn fn);
+
+/* The failure of this thread's last call, "C_Decrypt: the ciphertext does not open"; "" where it did not fail. Terminated; `cap` is 1 or more. */
+void kl_call_words(char *out, size_t cap);
 
 #endif

@@ -65,6 +65,7 @@ CK_RV C_GetInfo(CK_INFO *info)
 #define UNCONST(type, pointer) ((type *)(uintptr_t)(pointer))
 
 static const char interface_name[] = "PKCS 11";
+static const char vendor_name[] = KL_INTERFACE_NAME;
 
 /*
  * The first is what a caller gets who does not care. CKF_INTERFACE_FORK_SAFE
@@ -75,6 +76,7 @@ static const CK_INTERFACE interfaces[] = {
     { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_1), 0 },
     { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_0), 0 },
     { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_2_40), 0 },
+    { UNCONST(CK_UTF8CHAR, vendor_name), UNCONST(void, &kl_list_vendor), 0 },
 };
 enum { INTERFACES = sizeof interfaces / sizeof *interfaces };
 
@@ -84,7 +86,7 @@ static const CK_INTERFACE *interface_find(const char *name, const CK_VERSION *ve
         /* Every list begins with its version. */
         const CK_VERSION *mine = interfaces[i].pFunctionList;
 
-        if (name != NULL && strcmp(name, interface_name) != 0) continue;
+        if (name != NULL && strcmp(name, (const char *)interfaces[i].pInterfaceName) != 0) continue;
         if (version != NULL && (version->major != mine->major || version->minor != mine->minor)) continue;
         if ((interfaces[i].flags & flags) == flags) return &interfaces[i];
     }

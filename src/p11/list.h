@@ -9,5 +9,7 @@ extern const CK_FUNCTION_LIST kl_list_2_40;
 extern const CK_FUNCTION_LIST_3_0 kl_list_3_0;
 extern const CK_FUNCTION_LIST_3_0 kl_list_3_1;
 extern const CK_FUNCTION_LIST_3_2 kl_list_3_2;
+/* "Vendor keyladder" 1.0, in vendor.c. */
+extern const KL_FUNCTION_LIST kl_list_vendor;
 
 #endif

@@ -94,6 +94,30 @@ CK_RV C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK
     return kl_call_leave(&call, rc);
 }
 
+/* v3.0 5.6.9. The roles have no names; operators with names and rights of their own are not there yet, so that none is known. */
+CK_RV C_LoginUser(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG pin_len, CK_UTF8CHAR *name, CK_ULONG name_len)
+{
+    struct kl_call call;
+    enum kl_rc rc = kl_call_enter(&call, KL_FN_C_LoginUser, session, KL_NEED_TOKEN);
+
+    if (rc == KL_OK && (pin == NULL || (name == NULL && name_len > 0))) rc = KL_ARG;
+    if (rc == KL_OK && name_len > 0) rc = kl_fail(KL_PIN_WRONG, "the token has no operator of this name");
+    if (rc == KL_OK) rc = kl_token_login(call.token, user, kl_view_of(pin, pin_len));
+    return kl_call_leave(&call, rc);
+}
+
+/* v3.2 5.6.12: nothing here has been validated by anybody, and nothing says so. */
+CK_RV C_GetSessionValidationFlags(CK_SESSION_HANDLE session, CK_SESSION_VALIDATION_FLAGS_TYPE type, CK_FLAGS *flags)
+{
+    struct kl_call call;
+    CK_FLAGS none = 0;
+    enum kl_rc rc = kl_call_enter(&call, KL_FN_C_GetSessionValidationFlags, session, KL_NEED_SESSION);
+
+    if (rc == KL_OK && type != CKS_LAST_VALIDATION_OK) rc = KL_ARG;
+    if (rc == KL_OK) rc = kl_caller_write(flags, &none, sizeof none);
+    return kl_call_leave(&call, rc);
+}
+
 CK_RV C_Logout(CK_SESSION_HANDLE session)
 {
     struct kl_call call;

@@ -61,8 +61,9 @@ CK_RV C_GetMechanismList(CK_SLOT_ID slot, CK_MECHANISM_TYPE *mechanisms, CK_ULON
     enum kl_rc rc = kl_call_enter(&call, KL_FN_C_GetMechanismList, CK_INVALID_HANDLE, KL_NEED_MODULE);
 
     if (rc == KL_OK) rc = kl_call_find_slot(&call, slot);
-    if (rc == KL_OK) rc = kl_list_room(mechanisms, count, kl_mech_count());
-    for (CK_ULONG i = 0; rc == KL_OK && mechanisms != NULL && i < kl_mech_count(); i++) kl_list_set(mechanisms, i, kl_mech_type_at(i));
+    if (rc == KL_OK) rc = kl_list_room(mechanisms, count, kl_mech_count(call.token));
+    for (CK_ULONG i = 0; rc == KL_OK && mechanisms != NULL && i < kl_mech_count(call.token); i++)
+        kl_list_set(mechanisms, i, kl_mech_type_at(call.token, i));
     return kl_call_leave(&call, rc);
 }
 
@@ -74,7 +75,7 @@ CK_RV C_GetMechanismInfo(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_I
 
     if (rc == KL_OK) rc = kl_call_find_slot(&call, slot);
     if (rc == KL_OK && info == NULL) rc = KL_ARG;
-    if (rc == KL_OK) rc = kl_mech_info(type, &mine);
+    if (rc == KL_OK) rc = kl_mech_info(call.token, type, &mine);
     if (rc == KL_OK) rc = kl_caller_write(info, &mine, sizeof mine);
     return kl_call_leave(&call, rc);
 }

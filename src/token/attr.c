@@ -39,6 +39,21 @@ bool kl_attr_bool(struct kl_view value)
     return value.len == 1 && value.data[0] == CK_TRUE;
 }
 
+enum kl_rc kl_attr_give(CK_ATTRIBUTE *attribute, struct kl_view value)
+{
+    CK_ULONG room = attribute->ulValueLen;
+
+    attribute->ulValueLen = value.len;
+    if (!attribute->pValue) return KL_OK;
+    /* A caller that asks again with what an earlier answer left there has no such room. */
+    if (room == CK_UNAVAILABLE_INFORMATION || room < value.len) {
+        attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
+        return KL_BUFFER;
+    }
+    if (value.len) memcpy(attribute->pValue, value.data, value.len);
+    return KL_OK;
+}
+
 struct kl_view kl_attr_empty(void)
 {
     static const uint8_t nothing;
@@ -92,6 +107,8 @@ static bool has_form(enum kl_form form, struct kl_view value)
         return is_date(value);
     case KL_LIST:
         return value.len > 0 && value.len % each == 0 && value.len / each <= KL_MECHANISMS_MAX;
+    case KL_PATTERN:
+        return value.len % sizeof(CK_ATTRIBUTE) == 0;
     case KL_TEXT:
     case KL_BYTES:
         return true;

@@ -21,8 +21,9 @@ enum kl_form {
     KL_NUMBER, /* CK_ULONG */
     KL_TEXT,   /* any bytes, UTF-8 by convention */
     KL_BYTES,
-    KL_DATE, /* CK_DATE or empty */
-    KL_LIST  /* CK_MECHANISM_TYPE, one or more */
+    KL_DATE,   /* CK_DATE or empty */
+    KL_LIST,   /* CK_MECHANISM_TYPE, one or more */
+    KL_PATTERN /* CK_ATTRIBUTE, any number: a template (token/pattern.h) */
 };
 
 /* In which templates an attribute may stand, and which way a flag may go afterwards. */
@@ -86,6 +87,8 @@ struct kl_view kl_attr_get(const struct kl_attr_spec *spec, const struct kl_subj
 /* A value of form KL_NUMBER, wherever it lies. */
 CK_ULONG kl_attr_number(struct kl_view value);
 bool kl_attr_bool(struct kl_view value);
+/* Answers one CK_ATTRIBUTE of a caller: its length, and its value where there is room. KL_BUFFER. */
+KL_MUST_USE enum kl_rc kl_attr_give(CK_ATTRIBUTE *attribute, struct kl_view value);
 /* Not NULL, and empty. */
 struct kl_view kl_attr_empty(void);
 

@@ -9,7 +9,8 @@
 
 _Static_assert((int)KL_CLASS_DATA == CKO_DATA && (int)KL_CLASS_SECRET_KEY == CKO_SECRET_KEY, "classes are those of PKCS#11");
 _Static_assert((int)KL_TYPE_GENERIC == CKK_GENERIC_SECRET && (int)KL_TYPE_AES == CKK_AES && (int)KL_TYPE_CHACHA20 == CKK_CHACHA20 &&
-                   (int)KL_TYPE_HKDF == CKK_HKDF,
+                   (int)KL_TYPE_HKDF == CKK_HKDF && (int)KL_TYPE_SHA256_HMAC == CKK_SHA256_HMAC &&
+                   (int)KL_TYPE_SHA384_HMAC == CKK_SHA384_HMAC && (int)KL_TYPE_SHA512_HMAC == CKK_SHA512_HMAC,
                "key types are those of PKCS#11");
 _Static_assert(KL_NO_MECHANISM == CK_UNAVAILABLE_INFORMATION, "CK_ULONG has 64 bits");
 _Static_assert(sizeof(CK_DATE) == 8, "a date is 8 digits");
@@ -195,10 +196,17 @@ static enum kl_rc set_id(struct kl_draft *draft, struct kl_view value)
 static enum kl_rc set_date(struct kl_draft *draft, bool is_end, struct kl_view value)
 {
     uint8_t *date = is_end ? draft->record.end_date : draft->record.start_date;
+    struct kl_deed deed = {
+        .kind = KL_DEED_DATE,
+        .is_there = (draft->applying.how & (KL_MODIFY | KL_ON_COPY)) != 0,
+        .is_end_date = is_end,
+    };
     uint8_t to[8] = { 0 };
 
     if (value.len == sizeof to) memcpy(to, value.data, sizeof to);
-    if (draft->applying.how & (KL_MODIFY | KL_ON_COPY)) KL_TRY(kl_policy_date(is_end, date, to));
+    deed.date_from = date;
+    deed.date_to = to;
+    KL_TRY(kl_policy_judge(draft->applying.policy, &deed));
     memcpy(date, to, sizeof to);
     return KL_OK;
 }
@@ -241,6 +249,29 @@ static enum kl_rc set_list(struct kl_draft *draft, struct kl_view value)
     return kl_draft_extra(draft, CKA_ALLOWED_MECHANISMS, kl_view_of(draft->list, writer.len));
 }
 
+static enum kl_rc set_pattern(struct kl_draft *draft, int which, unsigned how, CK_ATTRIBUTE_TYPE type, struct kl_view value)
+{
+    struct kl_writer writer = { draft->patterns[which], sizeof draft->patterns[which], 0 };
+
+    KL_TRY(kl_pattern_write(value, how, &writer));
+    return kl_draft_extra(draft, type, kl_view_of(draft->patterns[which], writer.len));
+}
+
+static enum kl_rc set_wrap_template(struct kl_draft *draft, struct kl_view value)
+{
+    return set_pattern(draft, KL_WRAP_PATTERN, 0, CKA_WRAP_TEMPLATE, value);
+}
+
+static enum kl_rc set_unwrap_template(struct kl_draft *draft, struct kl_view value)
+{
+    return set_pattern(draft, KL_UNWRAP_PATTERN, KL_ON_UNWRAP, CKA_UNWRAP_TEMPLATE, value);
+}
+
+static enum kl_rc set_derive_template(struct kl_draft *draft, struct kl_view value)
+{
+    return set_pattern(draft, KL_DERIVE_PATTERN, KL_ON_DERIVE, CKA_DERIVE_TEMPLATE, value);
+}
+
 /* --- the rows --- */
 
 #define USAGE (KL_ON_MAKE | KL_ON_COPY | KL_MODIFY | KL_ONLY_DOWN)
@@ -281,6 +312,9 @@ static const struct kl_attr_spec secret_key_attrs[] = {
     { CKA_COPYABLE,               KL_BOOL,   FREELY | KL_ONLY_DOWN | KL_LOCKED, .flag = KL_FLAG_COPYABLE },
     { CKA_DESTROYABLE,            KL_BOOL,   FREELY | KL_ONLY_DOWN | KL_LOCKED, .flag = KL_FLAG_DESTROYABLE },
     { CKA_WRAP_WITH_TRUSTED,      KL_BOOL,   FREELY | KL_ONLY_UP, .flag = KL_FLAG_WRAP_WITH_TRUSTED },
+    { CKA_WRAP_TEMPLATE,          KL_PATTERN, KL_ON_MAKE, .set = set_wrap_template },
+    { CKA_UNWRAP_TEMPLATE,        KL_PATTERN, KL_ON_MAKE, .set = set_unwrap_template },
+    { CKA_DERIVE_TEMPLATE,        KL_PATTERN, KL_ON_MAKE, .set = set_derive_template },
     { CKA_ALLOWED_MECHANISMS,     KL_LIST,   KL_ON_MAKE, .get = get_list, .set = set_list },
     { CKA_KL_LEVEL,               KL_NUMBER, 0, .get = get_kl_level },
     { CKA_KL_VERSION,             KL_NUMBER, 0, .get = get_kl_version },
@@ -299,9 +333,23 @@ static const struct kl_attr_spec data_attrs[] = {
     { CKA_APPLICATION,            KL_TEXT,   FREELY, .max = KL_ROW_LABEL_MAX },
     { CKA_VALUE,                  KL_BYTES,  FREELY | KL_HIDDEN, .max = KL_DATA_MAX, .set = set_value },
     { CKA_OBJECT_ID,              KL_BYTES,  FREELY, .max = KL_ROW_KEY_ID_MAX },
+    { CKA_VALUE_LEN,              KL_NUMBER, KL_ON_DERIVE, .get = get_nothing, .set = set_value_len },
     { CKA_MODIFIABLE,             KL_BOOL,   FREELY | KL_ONLY_DOWN, .flag = KL_FLAG_MODIFIABLE },
     { CKA_COPYABLE,               KL_BOOL,   FREELY | KL_ONLY_DOWN | KL_LOCKED, .flag = KL_FLAG_COPYABLE },
     { CKA_DESTROYABLE,            KL_BOOL,   FREELY | KL_ONLY_DOWN | KL_LOCKED, .flag = KL_FLAG_DESTROYABLE },
+};
+
+/* src/token/profile.c makes them; nobody else makes or changes one. */
+static const struct kl_attr_spec profile_attrs[] = {
+    { CKA_CLASS,                  KL_NUMBER, 0, .get = get_class },
+    { CKA_TOKEN,                  KL_BOOL,   0, .get = get_token },
+    { CKA_PRIVATE,                KL_BOOL,   0, .flag = KL_FLAG_PRIVATE },
+    { CKA_LABEL,                  KL_TEXT,   0, .get = get_label },
+    { CKA_UNIQUE_ID,              KL_TEXT,   0, .get = get_unique_id },
+    { CKA_MODIFIABLE,             KL_BOOL,   0, .flag = KL_FLAG_MODIFIABLE },
+    { CKA_COPYABLE,               KL_BOOL,   0, .flag = KL_FLAG_COPYABLE },
+    { CKA_DESTROYABLE,            KL_BOOL,   0, .flag = KL_FLAG_DESTROYABLE },
+    { CKA_PROFILE_ID,             KL_NUMBER, 0, .get = get_key_type },
 };
 
 /* clang-format on */
@@ -313,5 +361,6 @@ static const struct kl_attr_spec data_attrs[] = {
 const struct kl_attr_table kl_attr_tables[] = {
     TABLE(CKO_SECRET_KEY, secret_key_attrs),
     TABLE(CKO_DATA, data_attrs),
+    TABLE(CKO_PROFILE, profile_attrs),
 };
 const size_t kl_attr_table_count = sizeof kl_attr_tables / sizeof *kl_attr_tables;

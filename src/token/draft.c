@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "token/draft.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "token/policy.h"
 
 void kl_draft_begin(struct kl_draft *draft, CK_OBJECT_CLASS class)
 {
-    memset(draft, 0, sizeof *draft);
+    memset(draft, 0, offsetof(struct kl_draft, list));
     draft->record.class = class;
     draft->record.level = class == CKO_DATA ? KL_LEVEL_DATA : KL_LEVEL_FREE;
     draft->record.state = KL_STATE_ACTIVE;
@@ -21,7 +22,7 @@ void kl_draft_begin(struct kl_draft *draft, CK_OBJECT_CLASS class)
 
 void kl_draft_from(struct kl_draft *draft, const struct kl_record *record, bool is_token)
 {
-    memset(draft, 0, sizeof *draft);
+    memset(draft, 0, offsetof(struct kl_draft, list));
     draft->record = *record;
     draft->record.memory = NULL;
     draft->is_token = is_token;
@@ -56,9 +57,16 @@ void kl_draft_drop_extra(struct kl_draft *draft, uint64_t type)
 
 static enum kl_rc set_flag(struct kl_draft *draft, const struct kl_attr_spec *spec, bool to)
 {
-    bool from = kl_record_has(&draft->record, spec->flag);
+    struct kl_deed deed = {
+        .kind = KL_DEED_FLAG,
+        .rules = spec->rules,
+        .is_there = (draft->applying.how & (KL_MODIFY | KL_ON_COPY)) != 0,
+        .is_so = draft->applying.is_so,
+        .from = kl_record_has(&draft->record, spec->flag),
+        .to = to,
+    };
 
-    KL_TRY(kl_policy_flag(spec->rules, draft->applying, from, to));
+    KL_TRY(kl_policy_judge(draft->applying.policy, &deed));
     draft->named |= spec->flag;
     if (to)
         draft->record.flags |= spec->flag;
@@ -87,4 +95,16 @@ enum kl_rc kl_draft_apply(struct kl_draft *draft, const struct kl_asked *asked, 
     draft->applying = applying;
     for (size_t i = 0; i < asked->count; i++) KL_TRY(apply(draft, table, &asked->items[i]));
     return KL_OK;
+}
+
+enum kl_rc kl_draft_impose(struct kl_draft *draft, const struct kl_asked *asked, const struct kl_pattern *pattern)
+{
+    for (size_t i = 0; i < pattern->asked.count; i++) {
+        const struct kl_attr *wish = &pattern->asked.items[i];
+        const struct kl_attr *named = kl_asked_find(asked, wish->type);
+
+        if (named && !kl_view_is(named->value, wish->value))
+            return kl_fail(KL_TEMPLATE, "the key that makes this one wants attribute 0x%lx otherwise", wish->type);
+    }
+    return kl_draft_apply(draft, &pattern->asked, draft->applying);
 }

@@ -13,10 +13,16 @@
 #include "ladder/record.h"
 #include "token/asked.h"
 #include "token/attr.h"
+#include "token/pattern.h"
+#include "token/policy.h"
+
+/* CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE. */
+enum { KL_WRAP_PATTERN, KL_UNWRAP_PATTERN, KL_DERIVE_PATTERN, KL_PATTERNS };
 
 /* Who applies a template, and in which of its places. */
 struct kl_applying {
     unsigned how; /* one of KL_ON_…, KL_MODIFY */
+    enum kl_policy policy;
     bool is_so;
 };
 
@@ -32,7 +38,9 @@ struct kl_draft {
     struct kl_view value; /* CKA_VALUE, the caller's memory */
     bool has_value_len;
     CK_ULONG value_len;
-    uint8_t list[KL_MECHANISMS_MAX * 8]; /* CKA_ALLOWED_MECHANISMS as it is stored */
+    /* Lists and templates as they are stored; not cleared, since they are many. */
+    uint8_t list[KL_MECHANISMS_MAX * 8]; /* CKA_ALLOWED_MECHANISMS */
+    uint8_t patterns[KL_PATTERNS][KL_PATTERN_MAX];
 };
 
 /* A new object of a class, with the defaults of DESIGN section 7: nothing that a template leaves out makes it weaker. */
@@ -44,6 +52,11 @@ void kl_draft_from(struct kl_draft *draft, const struct kl_record *record, bool 
  * the draft is of no use after a failure.
  */
 KL_MUST_USE enum kl_rc kl_draft_apply(struct kl_draft *draft, const struct kl_asked *asked, struct kl_applying applying);
+/*
+ * Applies the token's own wishes for what a key makes, its CKA_UNWRAP_TEMPLATE or CKA_DERIVE_TEMPLATE, after the caller's: KL_TEMPLATE
+ * where they contradict each other. `pattern` must outlive the draft.
+ */
+KL_MUST_USE enum kl_rc kl_draft_impose(struct kl_draft *draft, const struct kl_asked *asked, const struct kl_pattern *pattern);
 /* Sets or replaces an extra attribute, ascending by type. KL_TEMPLATE when there is no room. */
 KL_MUST_USE enum kl_rc kl_draft_extra(struct kl_draft *draft, uint64_t type, struct kl_view value);
 void kl_draft_drop_extra(struct kl_draft *draft, uint64_t type);

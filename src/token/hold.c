@@ -56,7 +56,7 @@ enum kl_rc kl_hold_take(struct kl_session *session, CK_OBJECT_HANDLE handle, str
     KL_TRY(kl_object_get(session, handle, &hold->object));
     rc = kl_shelf_check(hold->token->shelf, hold->object);
     if (rc == KL_OK) {
-        hold->is_token = hold->object->owner == 0;
+        hold->is_token = kl_object_is_token(hold->object);
         look(hold);
     } else {
         kl_hold_clear(hold);

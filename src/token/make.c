@@ -18,6 +18,13 @@ static struct kl_token *token_of(const struct kl_session *session)
     return session->token;
 }
 
+struct kl_applying kl_applying_of(const struct kl_session *session, unsigned how)
+{
+    const struct kl_token *token = session->token;
+
+    return (struct kl_applying){ how, token->policy, kl_session_is_so(session) };
+}
+
 /* Who may make what: v3.1 5.7, and DESIGN 4.6 for keys. */
 static enum kl_rc may_make(const struct kl_session *session, const struct kl_draft *draft)
 {
@@ -53,10 +60,34 @@ enum kl_rc kl_make_check_label(struct kl_session *session, const struct kl_draft
     return KL_OK;
 }
 
-/* Usages that nothing was said about. */
-static void add_default_usage(struct kl_draft *draft, enum kl_level level)
+/* Usages that the caller said nothing about, as far as nothing was imposed on them. */
+static void add_default_usage(struct kl_draft *draft, enum kl_level level, uint32_t named)
 {
-    if (!(draft->named & KL_USAGE_FLAGS)) draft->record.flags |= kl_policy_default_usage(level, draft->record.key_type);
+    if (!(named & KL_USAGE_FLAGS)) draft->record.flags |= kl_policy_default_usage(level, draft->record.key_type) & ~draft->named;
+}
+
+/* What a caller's template says, and what the key that makes this one imposes on it; *named: flags that the caller named. */
+static enum kl_rc apply(struct kl_draft *draft, const struct kl_asked *asked, struct kl_applying applying, const struct kl_pattern *imposed,
+                        uint32_t *named)
+{
+    KL_TRY(kl_draft_apply(draft, asked, applying));
+    *named = draft->named;
+    return kl_draft_impose(draft, asked, imposed);
+}
+
+enum kl_rc kl_make_judge(const struct kl_session *session, const struct kl_draft *draft, const struct kl_record *from)
+{
+    const struct kl_token *token = session->token;
+    struct kl_deed deed = {
+        .kind = KL_DEED_MAKE,
+        .key = &draft->record,
+        .other = from,
+        .is_token = draft->is_token,
+        .named = draft->named,
+        .value = draft->has_value ? draft->value : kl_view_of(NULL, 0),
+    };
+
+    return kl_policy_judge(token->policy, &deed);
 }
 
 static enum kl_rc add_token(struct kl_session *session, const struct kl_draft *draft, const struct kl_secret *value, CK_OBJECT_HANDLE *out)
@@ -103,8 +134,8 @@ static enum kl_rc add_free_key(struct kl_session *session, struct kl_draft *draf
     struct kl_key *key = NULL;
     enum kl_rc rc;
 
-    KL_TRY(kl_policy_new_free(draft->record.flags));
     draft->record.value_len = (uint32_t)value->len;
+    KL_TRY(kl_make_judge(session, draft, NULL));
     if (draft->is_token) return add_token(session, draft, value, out);
     KL_TRY(kl_make_check_label(session, draft));
     KL_TRY(kl_key_new(value, draft->record.key_type, kl_record_has(&draft->record, KL_FLAG_GENERATED), &key));
@@ -149,7 +180,7 @@ static enum kl_rc create_key(struct kl_session *session, struct kl_draft *draft,
     KL_AUTO(kl_secret) value = { 0 };
 
     KL_TRY(check_value(draft));
-    add_default_usage(draft, KL_LEVEL_FREE);
+    add_default_usage(draft, KL_LEVEL_FREE, draft->named);
     draft->record.flags = kl_policy_history_imported(draft->record.flags);
     KL_TRY(kl_secret_from(&value, draft->value));
     return add_free_key(session, draft, &value, out);
@@ -157,7 +188,7 @@ static enum kl_rc create_key(struct kl_session *session, struct kl_draft *draft,
 
 enum kl_rc kl_object_create(struct kl_session *session, const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out)
 {
-    struct kl_applying applying = { KL_ON_CREATE, kl_session_is_so(session) };
+    struct kl_applying applying = kl_applying_of(session, KL_ON_CREATE);
     CK_ULONG class = CK_UNAVAILABLE_INFORMATION;
     struct kl_asked asked;
     struct kl_draft draft;
@@ -165,7 +196,7 @@ enum kl_rc kl_object_create(struct kl_session *session, const CK_ATTRIBUTE *temp
     KL_TRY(kl_asked_read(template, count, &asked));
     KL_CHECK(kl_asked_find(&asked, CKA_CLASS), KL_TEMPLATE_INCOMPLETE);
     KL_TRY(kl_asked_number(&asked, CKA_CLASS, class, &class));
-    KL_CHECK(kl_attr_table_of(class), KL_ATTR_VALUE);
+    KL_CHECK(class == CKO_SECRET_KEY || class == CKO_DATA, KL_ATTR_VALUE);
     kl_draft_begin(&draft, class);
     KL_TRY(kl_draft_apply(&draft, &asked, applying));
     KL_TRY(may_make(session, &draft));
@@ -188,7 +219,7 @@ enum kl_rc kl_object_generate(struct kl_session *session, const CK_MECHANISM *me
                               CK_OBJECT_HANDLE *out)
 {
     const struct kl_mech *mech = kl_mech_find(mechanism->mechanism);
-    struct kl_applying applying = { KL_ON_GENERATE, false };
+    struct kl_applying applying = kl_applying_of(session, KL_ON_GENERATE);
     KL_AUTO(kl_secret) value = { 0 };
     struct kl_asked asked;
     struct kl_draft draft;
@@ -203,43 +234,58 @@ enum kl_rc kl_object_generate(struct kl_session *session, const CK_MECHANISM *me
     KL_CHECK(draft.record.key_type == mech->makes, KL_TEMPLATE);
     KL_TRY(may_make(session, &draft));
     KL_TRY(wanted_len(mech, &draft, &len));
-    add_default_usage(&draft, KL_LEVEL_FREE);
+    add_default_usage(&draft, KL_LEVEL_FREE, draft.named);
     draft.record.mechanism = mech->type;
     draft.record.flags = kl_policy_history_generated(draft.record.flags);
-    KL_TRY(kl_policy_new_free(draft.record.flags));
+    draft.record.value_len = (uint32_t)len;
+    KL_TRY(kl_make_judge(session, &draft, NULL));
     KL_TRY(kl_random_secret(&value, len));
     return add_free_key(session, &draft, &value, out);
 }
 
 /* --- C_DeriveKey --- */
 
-static enum kl_rc derive_free(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *base, struct kl_view parameter,
-                              struct kl_draft *draft, CK_OBJECT_HANDLE *out)
+/* Bytes first, then whether there may be such a key: what it comes from, and a salt that is a key, have been judged by then. */
+static enum kl_rc derive_free_key(struct kl_session *session, const struct kl_mech *mech, struct kl_derivation *derivation, uint32_t named,
+                                  CK_OBJECT_HANDLE *out)
 {
-    struct kl_derivation derivation = { session, parameter, base, NULL, draft };
+    struct kl_draft *draft = derivation->draft;
+    const struct kl_record *base = &derivation->base->record;
     KL_AUTO(kl_secret) value = { 0 };
-    enum kl_rc rc;
 
-    KL_CHECK(mech->derive, KL_KEY_FUNCTION);
     if (!draft->has_key_type) draft->record.key_type = CKK_GENERIC_SECRET;
     KL_CHECK(kl_key_type_is_known(draft->record.key_type), KL_ATTR_VALUE);
-    add_default_usage(draft, KL_LEVEL_FREE);
-    KL_TRY(kl_policy_inherit(base->record.flags, draft->named, &draft->record.flags));
-    KL_TRY(kl_policy_new_free(draft->record.flags));
-    KL_TRY(kl_hold_key(base, &derivation.base_key));
-    rc = mech->derive(&derivation, &value);
-    kl_key_put(derivation.base_key);
-    KL_TRY(rc);
+    add_default_usage(draft, KL_LEVEL_FREE, named);
+    draft->record.flags = kl_policy_inherited(base->flags, draft->named, draft->record.flags);
+    KL_TRY(mech->derive(derivation, &value));
+    draft->record.value_len = (uint32_t)value.len;
+    KL_TRY(kl_make_judge(session, draft, base));
     return add_free_key(session, draft, &value, out);
 }
 
-/* What a child of the ladder is, whatever its template leaves out or says otherwise. */
-static uint32_t ladder_flags(const struct kl_draft *draft)
+/* CKM_HKDF_DATA and its like: the result is an object that can be read. */
+static enum kl_rc derive_data(struct kl_session *session, const struct kl_mech *mech, struct kl_derivation *derivation,
+                              CK_OBJECT_HANDLE *out)
 {
-    uint32_t never = KL_FLAG_EXTRACTABLE | KL_FLAG_COPYABLE | KL_FLAG_LOCAL | KL_FLAG_TRUSTED | (draft->is_token ? KL_FLAG_DESTROYABLE : 0);
-    uint32_t always = KL_FLAG_PRIVATE | KL_FLAG_SENSITIVE | KL_FLAG_ALWAYS_SENSITIVE | KL_FLAG_NEVER_EXTRACTABLE;
+    const struct kl_token *token = session->token;
+    struct kl_deed deed = { .kind = KL_DEED_TELL, .key = &derivation->base->record };
+    KL_AUTO(kl_secret) value = { 0 };
 
-    return (draft->record.flags & ~never) | always;
+    KL_TRY(kl_policy_judge(token->policy, &deed));
+    KL_TRY(mech->derive(derivation, &value));
+    return add_data(session, derivation->draft, kl_secret_view(&value), out);
+}
+
+static enum kl_rc derive_free(struct kl_session *session, const struct kl_mech *mech, struct kl_derivation *derivation, uint32_t named,
+                              CK_OBJECT_HANDLE *out)
+{
+    enum kl_rc rc;
+
+    KL_CHECK(mech->derive, KL_KEY_FUNCTION);
+    KL_TRY(kl_hold_key(derivation->base, &derivation->base_key));
+    rc = mech->derives == CKO_DATA ? derive_data(session, mech, derivation, out) : derive_free_key(session, mech, derivation, named, out);
+    kl_key_put(derivation->base_key);
+    return rc;
 }
 
 static void fill_request(const struct kl_draft *draft, struct kl_request *request)
@@ -309,24 +355,35 @@ static enum kl_rc fit_to_state(const struct kl_hold *base, struct kl_draft *draf
     return KL_OK;
 }
 
-static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *base, struct kl_view parameter,
-                                struct kl_draft *draft, CK_OBJECT_HANDLE *out)
+static enum kl_rc judge_ladder(const struct kl_session *session, const struct kl_draft *draft)
 {
+    const struct kl_token *token = session->token;
+    struct kl_deed deed = { .kind = KL_DEED_GROW, .key = &draft->record, .is_token = draft->is_token, .named = draft->named };
+
+    return kl_policy_judge(token->policy, &deed);
+}
+
+static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech *mech, const struct kl_derivation *derivation,
+                                uint32_t named, CK_OBJECT_HANDLE *out)
+{
+    struct kl_draft *draft = derivation->draft;
+    struct kl_hold *base = derivation->base;
     enum kl_level level = draft->is_token ? kl_level_below(base->record.level) : KL_LEVEL_REK;
     struct kl_request request = { 0 };
 
     KL_CHECK(mech->derive_ladder, KL_KEY_FUNCTION);
     KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);
-    KL_TRY(mech->derive_ladder(parameter, &request));
+    KL_TRY(mech->derive_ladder(derivation->parameter, &request));
     if (draft->is_token && !kl_level_is_stored(level)) {
         return kl_fail(KL_TEMPLATE, "below a field key there are record keys only, which are session objects");
     }
     if (!draft->has_key_type) draft->record.key_type = CKK_AES;
     KL_CHECK(draft->record.key_type != CKK_HKDF && kl_key_type_is_known(draft->record.key_type), KL_TEMPLATE);
     KL_CHECK(!draft->has_value_len || kl_key_type_takes(draft->record.key_type, draft->value_len), KL_ATTR_VALUE);
-    add_default_usage(draft, level);
-    KL_TRY(kl_policy_new_ladder(level, draft->is_token, draft->record.flags, draft->named));
-    draft->record.flags = ladder_flags(draft);
+    add_default_usage(draft, level, named);
+    draft->record.level = level;
+    KL_TRY(judge_ladder(session, draft));
+    draft->record.flags = kl_policy_ladder_flags(draft->record.flags, draft->is_token);
     KL_TRY(fit_to_state(base, draft));
     fill_request(draft, &request);
     return draft->is_token ? add_ladder_token(session, base, &request, draft, out)
@@ -337,21 +394,64 @@ enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mech
                             CK_ULONG count, CK_OBJECT_HANDLE *out)
 {
     const struct kl_mech *mech = kl_mech_find(mechanism->mechanism);
-    struct kl_view parameter = kl_view_of(mechanism->pParameter, mechanism->ulParameterLen);
-    struct kl_applying applying = { KL_ON_DERIVE, false };
     KL_AUTO(kl_hold) hold = { 0 };
+    struct kl_derivation derivation = {
+        .session = session,
+        .parameter = { mechanism->pParameter, mechanism->ulParameterLen },
+        .base = &hold,
+    };
+    struct kl_pattern imposed;
     struct kl_asked asked;
     struct kl_draft draft;
+    uint32_t named = 0;
 
     KL_CHECK(mech && (mech->derive || mech->derive_ladder), KL_MECHANISM);
     KL_TRY(kl_hold_take(session, base, &hold));
     KL_TRY(kl_mech_may_use(session, mech, &hold, KL_FLAG_DERIVE));
     KL_TRY(kl_asked_read(template, count, &asked));
-    kl_draft_begin(&draft, CKO_SECRET_KEY);
-    KL_TRY(kl_draft_apply(&draft, &asked, applying));
+    KL_TRY(kl_pattern_read(kl_record_extra(&hold.record, CKA_DERIVE_TEMPLATE), &imposed));
+    kl_draft_begin(&draft, mech->derives == CKO_DATA ? CKO_DATA : CKO_SECRET_KEY);
+    KL_TRY(apply(&draft, &asked, kl_applying_of(session, KL_ON_DERIVE), &imposed, &named));
     KL_TRY(may_make(session, &draft));
-    if (kl_level_is_ladder(hold.record.level)) return derive_ladder(session, mech, &hold, parameter, &draft, out);
-    return derive_free(session, mech, &hold, parameter, &draft, out);
+    derivation.draft = &draft;
+    if (kl_level_is_ladder(hold.record.level)) return derive_ladder(session, mech, &derivation, named, out);
+    return derive_free(session, mech, &derivation, named, out);
+}
+
+/* --- C_UnwrapKey: wrap.c has opened what was wrapped --- */
+
+/* Where no length was asked for it is what came out. */
+static enum kl_rc check_unwrapped(const struct kl_draft *draft, const struct kl_secret *value)
+{
+    if (!draft->has_key_type) return kl_fail(KL_TEMPLATE_INCOMPLETE, "an unwrapped key needs CKA_KEY_TYPE");
+    KL_CHECK(kl_key_type_is_known(draft->record.key_type), KL_ATTR_VALUE);
+    KL_CHECK(!draft->has_value_len || draft->value_len == value->len, KL_TEMPLATE);
+    KL_CHECK(kl_key_type_takes(draft->record.key_type, value->len), KL_WRAPPED);
+    return KL_OK;
+}
+
+enum kl_rc kl_make_unwrapped_draft(struct kl_session *session, const struct kl_hold *unwrapping, const CK_ATTRIBUTE *template,
+                                   CK_ULONG count, struct kl_unwrapped *out)
+{
+    struct kl_asked asked;
+
+    KL_TRY(kl_asked_read(template, count, &asked));
+    KL_TRY(kl_pattern_read(kl_record_extra(&unwrapping->record, CKA_UNWRAP_TEMPLATE), &out->imposed));
+    kl_draft_begin(&out->draft, CKO_SECRET_KEY);
+    KL_TRY(apply(&out->draft, &asked, kl_applying_of(session, KL_ON_UNWRAP), &out->imposed, &out->named));
+    return may_make(session, &out->draft);
+}
+
+enum kl_rc kl_make_unwrapped(struct kl_session *session, struct kl_unwrapped *unwrapped, struct kl_secret *value, CK_OBJECT_HANDLE *out)
+{
+    struct kl_draft *draft = &unwrapped->draft;
+
+    KL_TRY(check_unwrapped(draft, value));
+    add_default_usage(draft, KL_LEVEL_FREE, unwrapped->named);
+    draft->record.flags = kl_policy_history_imported(draft->record.flags);
+    draft->has_value = true;
+    draft->value = kl_secret_view(value);
+    return add_free_key(session, draft, value, out);
 }
 
 /* --- C_CopyObject --- */
@@ -382,14 +482,15 @@ static enum kl_rc copy_data(struct kl_session *session, struct kl_hold *hold, st
 enum kl_rc kl_object_copy(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count,
                           CK_OBJECT_HANDLE *out)
 {
-    struct kl_applying applying = { KL_ON_COPY, kl_session_is_so(session) };
+    struct kl_applying applying = kl_applying_of(session, KL_ON_COPY);
     KL_AUTO(kl_hold) hold = { 0 };
+    struct kl_deed deed = { .kind = KL_DEED_COPY, .key = &hold.record };
     struct kl_asked asked;
     struct kl_draft draft;
 
     KL_TRY(kl_hold_take(session, handle, &hold));
     KL_TRY(kl_asked_read(template, count, &asked));
-    KL_CHECK(!kl_level_is_ladder(hold.record.level) && kl_record_has(&hold.record, KL_FLAG_COPYABLE), KL_PROHIBITED);
+    KL_TRY(kl_policy_judge(applying.policy, &deed));
     kl_draft_from(&draft, &hold.record, hold.is_token);
     draft.record.sealed = kl_view_of(NULL, 0);
     KL_TRY(kl_draft_apply(&draft, &asked, applying));

@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "token/make.h"
 #include "token/policy.h"
+#include "token/session.h"
 #include "token/shelf.h"
 
 static const struct kl_mech *const mechs[] = {
-    &kl_mech_generic_key_gen, &kl_mech_aes_key_gen, &kl_mech_aes_gcm, &kl_mech_hkdf_derive, &kl_mech_envelope,
+    &kl_mech_generic_key_gen, &kl_mech_aes_key_gen, &kl_mech_aes_gcm,      &kl_mech_chacha20_key_gen, &kl_mech_chacha20_poly1305,
+    &kl_mech_hkdf_derive,     &kl_mech_hkdf_data,   &kl_mech_hkdf_key_gen, &kl_mech_envelope,
 };
 
 #define MECHS (sizeof mechs / sizeof *mechs)
@@ -32,27 +35,55 @@ const struct kl_mech *kl_mech_find(CK_MECHANISM_TYPE type)
     return NULL;
 }
 
-CK_ULONG kl_mech_count(void)
+bool kl_mech_is_compatible_only(const struct kl_mech *mech, uint32_t usage)
 {
-    return MECHS;
+    return mech->is_compatible_only || (mech->wraps_if_compatible && (usage & (KL_FLAG_WRAP | KL_FLAG_UNWRAP)) != 0);
 }
 
-CK_MECHANISM_TYPE kl_mech_type_at(CK_ULONG index)
+CK_ULONG kl_mech_count(const struct kl_token *token)
 {
-    return mechs[index]->type;
+    CK_ULONG count = 0;
+
+    for (size_t i = 0; i < MECHS; i++) count += token->policy == KL_POLICY_COMPATIBLE || !mechs[i]->is_compatible_only;
+    return count;
 }
 
-enum kl_rc kl_mech_info(CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info)
+CK_MECHANISM_TYPE kl_mech_type_at(const struct kl_token *token, CK_ULONG index)
+{
+    size_t at = 0;
+
+    for (;; at++) {
+        if (token->policy != KL_POLICY_COMPATIBLE && mechs[at]->is_compatible_only) continue;
+        if (index-- == 0) return mechs[at]->type;
+    }
+}
+
+static CK_FLAGS flags_of(const struct kl_mech *mech, enum kl_policy policy)
+{
+    CK_FLAGS flags = 0;
+
+    for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
+        if (mech->steps[kind]) flags |= kind_flags[kind];
+    }
+    if (mech->message) flags |= CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MULTI_MESSAGE;
+    if (mech->generates) flags |= CKF_GENERATE;
+    if (mech->derive || mech->derive_ladder) flags |= CKF_DERIVE;
+    if (mech->wrap && (policy == KL_POLICY_COMPATIBLE || !mech->wraps_if_compatible)) flags |= CKF_WRAP | CKF_UNWRAP;
+    return flags;
+}
+
+enum kl_rc kl_mech_info(const struct kl_token *token, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info)
 {
     const struct kl_mech *mech = kl_mech_find(type);
 
-    KL_CHECK(mech, KL_MECHANISM);
-    *info = (CK_MECHANISM_INFO){ .ulMinKeySize = mech->min_key, .ulMaxKeySize = mech->max_key };
-    for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
-        if (mech->steps[kind].once) info->flags |= kind_flags[kind];
-    }
-    if (mech->generates) info->flags |= CKF_GENERATE;
-    if (mech->derive || mech->derive_ladder) info->flags |= CKF_DERIVE;
+    KL_CHECK(mech && (token->policy == KL_POLICY_COMPATIBLE || !mech->is_compatible_only), KL_MECHANISM);
+    *info = (CK_MECHANISM_INFO){ mech->min_key, mech->max_key, flags_of(mech, token->policy) };
+    return KL_OK;
+}
+
+enum kl_rc kl_mech_no_parameter(struct kl_view parameter)
+{
+    KL_CHECK(parameter.len == 0, KL_PARAMETER);
     return KL_OK;
 }
 
@@ -66,6 +97,9 @@ static const struct key_type {
     { CKK_AES, 16, 32, 8 },
     { CKK_CHACHA20, 32, 32, 1 },
     { CKK_HKDF, 1, KL_SECRET_KEY_MAX, 1 },
+    { CKK_SHA256_HMAC, 1, KL_SECRET_KEY_MAX, 1 },
+    { CKK_SHA384_HMAC, 1, KL_SECRET_KEY_MAX, 1 },
+    { CKK_SHA512_HMAC, 1, KL_SECRET_KEY_MAX, 1 },
 };
 
 static const struct key_type *key_type_of(uint64_t type)
@@ -97,26 +131,6 @@ size_t kl_key_type_fixed_len(uint64_t key_type)
 
 /* --- may it be used? --- */
 
-static bool takes_type(const struct kl_mech *mech, CK_KEY_TYPE type)
-{
-    for (size_t i = 0; i < mech->key_type_count; i++) {
-        if (mech->key_types[i] == type) return true;
-    }
-    return false;
-}
-
-static bool is_allowed(const struct kl_record *record, CK_MECHANISM_TYPE type)
-{
-    struct kl_view list = kl_record_extra(record, CKA_ALLOWED_MECHANISMS);
-    struct kl_reader reader = kl_reader_of(list);
-
-    if (!list.data) return true;
-    while (reader.len > 0 && !reader.bad) {
-        if (kl_read_u64(&reader) == type) return true;
-    }
-    return false;
-}
-
 /* YYYYMMDD in UTC. */
 static void today(uint8_t out[8])
 {
@@ -128,22 +142,28 @@ static void today(uint8_t out[8])
     memcpy(out + 6, text + 8, 2);
 }
 
-enum kl_rc kl_mech_may_use(const struct kl_session *session, const struct kl_mech *mech, const struct kl_hold *hold, uint32_t usage)
+/* `policy = strict`: the first use of a free key decides what it is for. */
+static enum kl_rc bind_family(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *hold)
 {
-    const struct kl_record *record = &hold->record;
-    bool is_ladder = kl_level_is_ladder(record->level);
-    enum kl_state parent = record->state;
+    const struct kl_token *token = session->token;
+
+    if (token->policy != KL_POLICY_STRICT || kl_level_is_ladder(hold->record.level)) return KL_OK;
+    if (kl_record_extra(&hold->record, KL_EXTRA_FAMILY).data) return KL_OK;
+    return kl_object_bind_family(hold, (uint8_t)mech->family);
+}
+
+enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *hold, uint32_t usage)
+{
+    const struct kl_token *token = session->token;
+    struct kl_deed deed = { .kind = KL_DEED_USE, .key = &hold->record, .mech = mech, .usage = usage, .parent = hold->record.state };
     uint8_t day[8];
 
-    KL_CHECK(record->class == CKO_SECRET_KEY, KL_KEY_HANDLE);
+    KL_CHECK(hold->record.class == CKO_SECRET_KEY, KL_KEY_HANDLE);
     /* DESIGN 4.1: a public key shows its attributes; its use needs the user. */
     KL_CHECK(kl_session_is_user(session), KL_NOT_LOGGED_IN);
-    if (record->level == KL_LEVEL_REK) KL_TRY(kl_shelf_state(hold->token->shelf, record->parent, &parent));
+    if (hold->record.level == KL_LEVEL_REK) KL_TRY(kl_shelf_state(hold->token->shelf, hold->record.parent, &deed.parent));
     today(day);
-    KL_TRY(kl_policy_use(record, parent, usage, day));
-    KL_CHECK(is_allowed(record, mech->type), KL_MECHANISM);
-    KL_CHECK(mech->on_ladder || !is_ladder, KL_KEY_FUNCTION);
-    KL_CHECK(takes_type(mech, record->key_type) || (is_ladder && usage == KL_FLAG_DERIVE), KL_KEY_TYPE);
-    KL_CHECK(record->value_len >= mech->min_key && record->value_len <= mech->max_key, KL_KEY_SIZE);
-    return KL_OK;
+    deed.today = day;
+    KL_TRY(kl_policy_judge(token->policy, &deed));
+    return bind_family(session, mech, hold);
 }

@@ -1,31 +1,13 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* CKM_AES_GCM (v3.1 6.13.3; DESIGN section 7 on IVs and tags). */
-#include <stdlib.h>
+/* CKM_AES_GCM (v3.1 6.13.3; DESIGN section 7 on IVs and tags): operations, messages, and authenticated wrapping (v3.2 5.18.6). */
 #include <string.h>
 
 #include "crypto/aead.h"
-#include "crypto/random.h"
-#include "token/bulk.h"
-#include "token/iv_ring.h"
+#include "token/aead_op.h"
 #include "token/mech.h"
 
-#define IV_USUAL 12
-#define IV_MAX 128 /* what the engines take */
-#define AAD_MAX (1 << 20)
-#define AAD_KEPT 65536                  /* memory that stays for the next operation */
-#define WITHHELD_MAX ((size_t)64 << 20) /* of a decryption in parts: nothing is released before its tag is known to be right */
-
-/* Kept by an operation slot for the next use of the same key. */
-struct gcm {
-    struct kl_aead *aead;
-    uint8_t iv[IV_MAX];
-    size_t iv_len;
-    size_t tag_len;
-    bool is_started;
-    uint64_t done;
-    struct kl_bulk aad;
-    struct kl_bulk withheld;
-};
+#define TAG_BITS_MIN 96
+#define TAG_BITS_MAX 128
 
 /* CK_GCM_PARAMS has five fields in the text of 2.40 and six in every header; ulIvBits is in the way, never of use. */
 struct fields {
@@ -38,229 +20,138 @@ struct fields {
 #define FIELD sizeof(CK_ULONG)
 _Static_assert(sizeof(struct fields) == 5 * FIELD && sizeof(CK_GCM_PARAMS) == 6 * FIELD, "five fields, or six");
 
-static enum kl_rc read_parameter(struct kl_view parameter, struct fields *out)
+static enum kl_rc check_tag(CK_ULONG bits)
 {
-    size_t bits = parameter.len == 6 * FIELD ? FIELD : 0;
-
-    if (!parameter.data || (parameter.len != 5 * FIELD && parameter.len != 6 * FIELD)) return KL_PARAMETER;
-    memcpy(out, parameter.data, 2 * FIELD);
-    memcpy(&out->aad, parameter.data + 2 * FIELD + bits, 3 * FIELD);
-    if (!out->iv || out->iv_len < 1 || out->iv_len > IV_MAX) return KL_PARAMETER;
-    KL_CHECK(out->aad_len <= AAD_MAX && (out->aad || out->aad_len == 0), KL_PARAMETER);
-    KL_CHECK(out->tag_bits >= 96 && out->tag_bits <= 128 && out->tag_bits % 8 == 0, KL_PARAMETER);
+    KL_CHECK(bits >= TAG_BITS_MIN && bits <= TAG_BITS_MAX && bits % 8 == 0, KL_PARAMETER);
     return KL_OK;
 }
 
-static bool is_zero(const uint8_t *bytes, size_t len)
+static enum kl_rc read_parameter(struct kl_view parameter, struct kl_aead_fields *out)
 {
-    uint8_t any = 0;
+    size_t bits = parameter.len == 6 * FIELD ? FIELD : 0;
+    struct fields fields;
 
-    for (size_t i = 0; i < len; i++) any |= bytes[i];
-    return any == 0;
-}
-
-/* Under a ladder key a zeroed IV is a request for one; it goes back by the way it came. */
-static enum kl_rc choose_iv(struct kl_op *op, struct gcm *gcm, const struct fields *fields)
-{
-    KL_CHECK(gcm->iv_len == IV_USUAL || (!op->is_ladder && !op->is_token), KL_PARAMETER);
-    if (op->is_ladder && is_zero(gcm->iv, gcm->iv_len)) {
-        KL_TRY(kl_random_fill(gcm->iv, gcm->iv_len));
-        memcpy(fields->iv, gcm->iv, gcm->iv_len);
-    }
-    return kl_iv_ring_check(op->session, op->row, kl_view_of(gcm->iv, gcm->iv_len));
-}
-
-static enum kl_rc make_state(struct kl_op *op)
-{
-    struct gcm *gcm = calloc(1, sizeof *gcm);
-    enum kl_rc rc;
-
-    KL_CHECK(gcm, KL_MEMORY);
-    rc = kl_key_aead(op->key, CKM_AES_GCM, KL_AEAD_AES_GCM, &gcm->aead);
-    if (rc == KL_OK)
-        op->state = gcm;
-    else
-        free(gcm);
-    return rc;
+    KL_CHECK(parameter.data && (parameter.len == 5 * FIELD || parameter.len == 6 * FIELD), KL_PARAMETER);
+    memcpy(&fields, parameter.data, 2 * FIELD);
+    memcpy(&fields.aad, parameter.data + 2 * FIELD + bits, 3 * FIELD);
+    KL_TRY(check_tag(fields.tag_bits));
+    *out = (struct kl_aead_fields){ fields.iv, fields.iv_len, kl_view_of(fields.aad, fields.aad_len), fields.tag_bits / 8 };
+    return KL_OK;
 }
 
 static enum kl_rc init(struct kl_op *op, enum kl_op_kind kind, struct kl_view parameter)
 {
-    struct fields fields = { 0 };
-    struct gcm *gcm;
+    struct kl_aead_fields fields = { 0 };
 
+    if (kind == KL_OP_MESSAGE_ENCRYPT || kind == KL_OP_MESSAGE_DECRYPT) {
+        /* v3.0 6.13.4: the parameters of a message come with it; what stands here is not looked at. */
+        KL_CHECK(parameter.len == 0 || parameter.len == sizeof(CK_GCM_MESSAGE_PARAMS), KL_PARAMETER);
+        return kl_aead_op_init(op, kind, KL_AEAD_AES_GCM, NULL);
+    }
     KL_TRY(read_parameter(parameter, &fields));
-    if (!op->state) KL_TRY(make_state(op));
-    gcm = op->state;
-    KL_CHECK(gcm, KL_MEMORY);
-    gcm->is_started = false;
-    gcm->done = 0;
-    gcm->tag_len = fields.tag_bits / 8;
-    gcm->iv_len = fields.iv_len;
-    memcpy(gcm->iv, fields.iv, fields.iv_len);
-    KL_TRY(kl_bulk_set(&gcm->aad, kl_view_of(fields.aad, fields.aad_len)));
-    if (kind == KL_OP_ENCRYPT) return choose_iv(op, gcm, &fields);
-    KL_CHECK(gcm->iv_len == IV_USUAL || !op->is_ladder, KL_PARAMETER);
+    return kl_aead_op_init(op, kind, KL_AEAD_AES_GCM, &fields);
+}
+
+static enum kl_rc read_message(struct kl_view parameter, struct kl_message *out)
+{
+    CK_GCM_MESSAGE_PARAMS params;
+
+    KL_CHECK(parameter.data && parameter.len == sizeof params, KL_PARAMETER);
+    memcpy(&params, parameter.data, sizeof params);
+    KL_TRY(check_tag(params.ulTagBits));
+    KL_CHECK(params.pIv && params.pTag, KL_PARAMETER);
+    *out = (struct kl_message){
+        .iv = params.pIv,
+        .iv_len = params.ulIvLen,
+        .fixed_bits = params.ulIvFixedBits,
+        .generator = params.ivGenerator,
+        .tag = params.pTag,
+        .tag_len = params.ulTagBits / 8,
+    };
     return KL_OK;
 }
 
-static struct kl_aead_params params_of(const struct gcm *gcm)
+/* --- wrapping: ciphertext and tag; the IV goes back by the parameter --- */
+
+struct wrap_fields {
+    struct kl_message message;
+    struct kl_view aad;
+};
+
+/* v3.2 has the associated data in the call and, in some headers, in the parameter as well. */
+static enum kl_rc read_wrapping(const struct kl_wrapping *wrapping, struct wrap_fields *out)
 {
-    return (struct kl_aead_params){ kl_view_of(gcm->iv, gcm->iv_len), kl_bulk_view(&gcm->aad), gcm->tag_len };
-}
+    CK_GCM_WRAP_PARAMS params;
+    struct kl_view aad;
 
-static void note_iv(struct kl_op *op, const struct gcm *gcm)
-{
-    kl_iv_ring_note(op->session, op->row, kl_view_of(gcm->iv, gcm->iv_len));
-}
-
-/* --- encryption --- */
-
-static enum kl_rc sealed_len(const struct kl_op *op, size_t in_len, size_t *out_len)
-{
-    const struct gcm *gcm = op->state;
-
-    KL_CHECK(in_len <= KL_GCM_DATA_MAX, KL_DATA_LENGTH);
-    *out_len = in_len + gcm->tag_len;
+    KL_CHECK(wrapping->parameter.data && wrapping->parameter.len == sizeof params, KL_PARAMETER);
+    memcpy(&params, wrapping->parameter.data, sizeof params);
+    KL_TRY(check_tag(params.ulTagBits));
+    KL_CHECK(params.pIv && params.ulIvLen == KL_IV_USUAL, KL_PARAMETER);
+    aad = kl_view_of(params.pAAD, params.ulAADLen);
+    KL_CHECK(aad.len <= KL_AEAD_AAD_MAX && (aad.data || aad.len == 0), KL_PARAMETER);
+    KL_CHECK(aad.len == 0 || wrapping->aad.len == 0 || kl_view_is(aad, wrapping->aad), KL_PARAMETER);
+    out->aad = aad.len ? aad : wrapping->aad;
+    KL_CHECK(out->aad.len <= KL_AEAD_AAD_MAX, KL_PARAMETER);
+    out->message = (struct kl_message){
+        .iv = params.pIv,
+        .iv_len = params.ulIvLen,
+        .fixed_bits = params.ulIvFixedBits,
+        .generator = params.ivGenerator,
+        .tag_len = params.ulTagBits / 8,
+    };
     return KL_OK;
 }
 
-static enum kl_rc encrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
+static enum kl_rc wrap_len(const struct kl_wrapping *wrapping, size_t value_len, size_t *out_len)
 {
-    struct gcm *gcm = op->state;
-    struct kl_aead_params params = params_of(gcm);
+    struct wrap_fields fields;
 
-    KL_TRY(kl_aead_seal(gcm->aead, &params, in, out->data, out->data + in.len));
-    note_iv(op, gcm);
-    out->len = in.len + gcm->tag_len;
+    KL_TRY(read_wrapping(wrapping, &fields));
+    *out_len = value_len + fields.message.tag_len;
     return KL_OK;
 }
 
-static enum kl_rc start(struct kl_op *op, struct gcm *gcm)
+/*
+ * The IV is the token's: a caller who could choose it would wrap a key of his own under that of a sensitive one, and learn
+ * the difference of their bytes.
+ */
+static enum kl_rc wrap(const struct kl_wrapping *wrapping, struct kl_view value, struct kl_out *out)
 {
-    struct kl_aead_params params = params_of(gcm);
+    struct kl_aead *aead = NULL;
+    struct wrap_fields fields;
+    struct kl_aead_params params;
+    enum kl_rc rc;
 
-    if (gcm->is_started) return KL_OK;
-    KL_TRY(kl_aead_start(gcm->aead, &params));
-    gcm->is_started = true;
-    /* From here on ciphertext may have left under this IV. */
-    note_iv(op, gcm);
-    return KL_OK;
+    KL_TRY(read_wrapping(wrapping, &fields));
+    if (fields.message.generator == CKG_NO_GENERATE)
+        return kl_fail(KL_PARAMETER, "the token makes the IVs of wrapped keys: choose one of CKG_GENERATE, …_COUNTER, …_RANDOM");
+    KL_TRY(kl_iv_generate(wrapping->key, &fields.message));
+    params = (struct kl_aead_params){ kl_view_of(fields.message.iv, fields.message.iv_len), fields.aad, fields.message.tag_len };
+    KL_TRY(kl_key_aead(wrapping->key, CKM_AES_GCM, KL_AEAD_AES_GCM, &aead));
+    rc = kl_aead_seal(aead, &params, value, out->data, out->data + value.len);
+    kl_aead_free(aead);
+    out->len = value.len + params.tag_len;
+    return rc;
 }
 
-static enum kl_rc encrypt_update_len(const struct kl_op *op, size_t in_len, size_t *out_len)
+static enum kl_rc unwrap(const struct kl_wrapping *wrapping, struct kl_view wrapped, struct kl_secret *value)
 {
-    const struct gcm *gcm = op->state;
+    struct kl_aead *aead = NULL;
+    struct wrap_fields fields;
+    struct kl_aead_params params;
+    size_t len;
+    enum kl_rc rc;
 
-    KL_CHECK(in_len <= KL_GCM_DATA_MAX - gcm->done, KL_DATA_LENGTH);
-    *out_len = in_len;
-    return KL_OK;
-}
-
-static enum kl_rc encrypt_update(struct kl_op *op, struct kl_view in, struct kl_out *out)
-{
-    struct gcm *gcm = op->state;
-
-    if (in.len == 0) return KL_OK;
-    KL_TRY(start(op, gcm));
-    KL_TRY(kl_aead_update(gcm->aead, in, out->data));
-    gcm->done += in.len;
-    out->len = in.len;
-    return KL_OK;
-}
-
-static enum kl_rc tag_len(const struct kl_op *op, size_t *out_len)
-{
-    const struct gcm *gcm = op->state;
-
-    *out_len = gcm->tag_len;
-    return KL_OK;
-}
-
-static enum kl_rc encrypt_final(struct kl_op *op, struct kl_out *out)
-{
-    struct gcm *gcm = op->state;
-
-    KL_TRY(start(op, gcm));
-    KL_TRY(kl_aead_finish(gcm->aead, out->data, gcm->tag_len));
-    out->len = gcm->tag_len;
-    return KL_OK;
-}
-
-/* --- decryption --- */
-
-static enum kl_rc opened_len(const struct kl_op *op, size_t in_len, size_t *out_len)
-{
-    const struct gcm *gcm = op->state;
-
-    KL_CHECK(in_len >= gcm->tag_len && in_len - gcm->tag_len <= KL_GCM_DATA_MAX, KL_CIPHERTEXT_LENGTH);
-    *out_len = in_len - gcm->tag_len;
-    return KL_OK;
-}
-
-static enum kl_rc decrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
-{
-    struct gcm *gcm = op->state;
-    struct kl_aead_params params = params_of(gcm);
-    size_t len = in.len - gcm->tag_len;
-
-    KL_TRY(kl_aead_open(gcm->aead, &params, kl_view_of(in.data, len), in.data + len, out->data));
-    out->len = len;
-    return KL_OK;
-}
-
-static enum kl_rc decrypt_update_len(const struct kl_op *op, size_t in_len, size_t *out_len)
-{
-    const struct gcm *gcm = op->state;
-    size_t most = WITHHELD_MAX + gcm->tag_len;
-
-    KL_CHECK(gcm->withheld.len <= most && in_len <= most - gcm->withheld.len, KL_DATA_LENGTH);
-    *out_len = 0;
-    return KL_OK;
-}
-
-static enum kl_rc decrypt_update(struct kl_op *op, struct kl_view in, struct kl_out *out)
-{
-    struct gcm *gcm = op->state;
-
-    KL_TRY(kl_bulk_add(&gcm->withheld, in));
-    out->len = 0;
-    return KL_OK;
-}
-
-static enum kl_rc decrypt_final_len(const struct kl_op *op, size_t *out_len)
-{
-    const struct gcm *gcm = op->state;
-
-    return opened_len(op, gcm->withheld.len, out_len);
-}
-
-static enum kl_rc decrypt_final(struct kl_op *op, struct kl_out *out)
-{
-    const struct gcm *gcm = op->state;
-
-    return decrypt(op, kl_bulk_view(&gcm->withheld), out);
-}
-
-/* --- end --- */
-
-static void end(struct kl_op *op)
-{
-    struct gcm *gcm = op->state;
-
-    kl_bulk_empty(&gcm->withheld, 0);
-    kl_bulk_empty(&gcm->aad, AAD_KEPT);
-}
-
-static void clear(struct kl_op *op)
-{
-    struct gcm *gcm = op->state;
-
-    kl_aead_free(gcm->aead);
-    kl_bulk_empty(&gcm->aad, 0);
-    kl_bulk_empty(&gcm->withheld, 0);
-    free(gcm);
-    op->state = NULL;
+    KL_TRY(read_wrapping(wrapping, &fields));
+    KL_CHECK(wrapped.len > fields.message.tag_len && wrapped.len - fields.message.tag_len <= KL_VALUE_MAX, KL_WRAPPED_LENGTH);
+    len = wrapped.len - fields.message.tag_len;
+    params = (struct kl_aead_params){ kl_view_of(fields.message.iv, fields.message.iv_len), fields.aad, fields.message.tag_len };
+    KL_TRY(kl_secret_new(value, len));
+    KL_TRY(kl_key_aead(wrapping->key, CKM_AES_GCM, KL_AEAD_AES_GCM, &aead));
+    rc = kl_aead_open(aead, &params, kl_view_of(wrapped.data, len), wrapped.data + len, value->data);
+    kl_aead_free(aead);
+    return rc == KL_CIPHERTEXT ? KL_WRAPPED : rc;
 }
 
 const struct kl_mech kl_mech_aes_gcm = {
@@ -270,12 +161,16 @@ const struct kl_mech kl_mech_aes_gcm = {
     .key_type_count = 1,
     .min_key = 16,
     .max_key = 32,
+    .family = KL_FAMILY_GCM,
     .on_ladder = true,
-    .steps = {
-        [KL_OP_ENCRYPT] = { sealed_len, encrypt, encrypt_update_len, encrypt_update, tag_len, encrypt_final },
-        [KL_OP_DECRYPT] = { opened_len, decrypt, decrypt_update_len, decrypt_update, decrypt_final_len, decrypt_final },
-    },
+    .free_wraps_only = true,
+    .steps = { [KL_OP_ENCRYPT] = &kl_aead_encrypt_steps, [KL_OP_DECRYPT] = &kl_aead_decrypt_steps },
     .init = init,
-    .end = end,
-    .clear = clear,
+    .end = kl_aead_op_end,
+    .clear = kl_aead_op_clear,
+    .message = read_message,
+    .wraps_authenticated = true,
+    .wrap_len = wrap_len,
+    .wrap = wrap,
+    .unwrap = unwrap,
 };

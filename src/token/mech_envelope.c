@@ -93,6 +93,9 @@ static void clear(struct kl_op *op)
     op->state = NULL;
 }
 
+static const struct kl_steps encrypt_steps = { .once_len = sealed_len, .once = encrypt };
+static const struct kl_steps decrypt_steps = { .once_len = opened_len, .once = decrypt };
+
 const struct kl_mech kl_mech_envelope = {
     .type = CKM_KL_ENVELOPE,
     .name = "keyladder envelope",
@@ -100,11 +103,10 @@ const struct kl_mech kl_mech_envelope = {
     .key_type_count = 3,
     .min_key = 16,
     .max_key = 64,
+    .family = KL_FAMILY_ENVELOPE,
     .on_ladder = true,
-    .steps = {
-        [KL_OP_ENCRYPT] = { .once_len = sealed_len, .once = encrypt },
-        [KL_OP_DECRYPT] = { .once_len = opened_len, .once = decrypt },
-    },
+    .parameter_is_aad = true,
+    .steps = { [KL_OP_ENCRYPT] = &encrypt_steps, [KL_OP_DECRYPT] = &decrypt_steps },
     .init = init,
     .end = end,
     .clear = clear,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
+#include "token/make.h"
 #include "token/mech.h"
 #include "token/policy.h"
 
@@ -51,6 +52,28 @@ static enum kl_rc hash_of(CK_MECHANISM_TYPE type, enum kl_hash *out)
     return KL_PARAMETER;
 }
 
+/* Extraction takes the base key as its input; without it, and as a salt, a key is the key of the function. */
+static enum kl_rc may_be_prf_key(const struct kl_derivation *derivation, const struct kl_hold *hold)
+{
+    const struct kl_token *token = derivation->session->token;
+    struct kl_deed deed = { .kind = KL_DEED_PRF, .key = &hold->record };
+
+    return kl_policy_judge(token->policy, &deed);
+}
+
+/* The child must not be weaker than either of the keys that it comes from; data is not weaker than anything, and told by rules of its own. */
+static enum kl_rc inherit(const struct kl_derivation *derivation, const struct kl_hold *salt)
+{
+    const struct kl_token *token = derivation->session->token;
+    struct kl_draft *draft = derivation->draft;
+    uint32_t both = kl_policy_inherited(salt->record.flags, draft->named, draft->record.flags);
+    struct kl_deed tell = { .kind = KL_DEED_TELL, .key = &salt->record };
+
+    if (draft->record.class == CKO_DATA) return kl_policy_judge(token->policy, &tell);
+    draft->record.flags = (draft->record.flags & both) | (both & KL_FLAG_SENSITIVE);
+    return kl_make_judge(derivation->session, draft, &salt->record);
+}
+
 /* A key as salt: any secret key of the token that may derive, and whose bytes are its own. */
 static enum kl_rc salt_by_key(const struct kl_derivation *derivation, CK_OBJECT_HANDLE handle, struct kl_secret *salt)
 {
@@ -61,8 +84,8 @@ static enum kl_rc salt_by_key(const struct kl_derivation *derivation, CK_OBJECT_
     KL_TRY(kl_hold_take(derivation->session, handle, &hold));
     KL_CHECK(!kl_level_is_ladder(hold.record.level), KL_KEY_FUNCTION);
     KL_TRY(kl_mech_may_use(derivation->session, &kl_mech_hkdf_derive, &hold, KL_FLAG_DERIVE));
-    /* The child must not be weaker than either of the keys that it comes from. */
-    KL_TRY(kl_policy_inherit(hold.record.flags, derivation->draft->named, &derivation->draft->record.flags));
+    KL_TRY(may_be_prf_key(derivation, &hold));
+    KL_TRY(inherit(derivation, &hold));
     KL_TRY(kl_hold_key(&hold, &key));
     rc = kl_secret_from(salt, kl_key_bytes(key));
     kl_key_put(key);
@@ -97,14 +120,15 @@ static enum kl_rc check_salt_type(const CK_HKDF_PARAMS *hkdf)
 static enum kl_rc child_len(const struct kl_derivation *derivation, const CK_HKDF_PARAMS *hkdf, enum kl_hash hash, size_t *out)
 {
     const struct kl_draft *draft = derivation->draft;
-    size_t fixed = kl_key_type_fixed_len(draft->record.key_type);
+    bool is_data = draft->record.class == CKO_DATA;
+    size_t fixed = is_data ? 0 : kl_key_type_fixed_len(draft->record.key_type);
     size_t most = hkdf->bExpand ? 255 * kl_hash_len(hash) : kl_hash_len(hash);
 
     *out = fixed ? fixed : hkdf->bExpand ? 0 : kl_hash_len(hash);
     if (draft->has_value_len) *out = draft->value_len;
     KL_CHECK(*out != 0 || draft->has_value_len, KL_TEMPLATE_INCOMPLETE);
     KL_CHECK(!fixed || *out == fixed, KL_TEMPLATE);
-    KL_CHECK(*out <= most && kl_key_type_takes(draft->record.key_type, *out), KL_ATTR_VALUE);
+    KL_CHECK(*out >= 1 && *out <= most && (is_data || kl_key_type_takes(draft->record.key_type, *out)), KL_ATTR_VALUE);
     return KL_OK;
 }
 
@@ -134,6 +158,8 @@ static enum kl_rc derive(const struct kl_derivation *derivation, struct kl_secre
     KL_TRY(check_salt_type(&hkdf));
     KL_CHECK(hkdf.ulInfoLen <= INFO_MAX, KL_PARAMETER);
     KL_TRY(child_len(derivation, &hkdf, hash, &len));
+    derivation->draft->record.value_len = (uint32_t)len;
+    if (!hkdf.bExtract) KL_TRY(may_be_prf_key(derivation, derivation->base));
     KL_TRY(read_salt(derivation, &hkdf, &room, &salt));
     KL_TRY(kl_secret_new(out, len));
     return run(&hkdf, hash, salt, kl_key_bytes(derivation->base_key), out);
@@ -147,7 +173,21 @@ const struct kl_mech kl_mech_hkdf_derive = {
     .key_type_count = 3,
     .min_key = 1,
     .max_key = KL_SECRET_KEY_MAX,
+    .family = KL_FAMILY_HKDF,
     .on_ladder = true,
     .derive = derive,
+    .derives = CKO_SECRET_KEY,
     .derive_ladder = derive_ladder,
+};
+
+const struct kl_mech kl_mech_hkdf_data = {
+    .type = CKM_HKDF_DATA,
+    .name = "HKDF to data",
+    .key_types = { CKK_HKDF, CKK_GENERIC_SECRET, CKK_AES },
+    .key_type_count = 3,
+    .min_key = 1,
+    .max_key = KL_SECRET_KEY_MAX,
+    .family = KL_FAMILY_HKDF,
+    .derive = derive,
+    .derives = CKO_DATA,
 };

@@ -19,3 +19,21 @@ const struct kl_mech kl_mech_generic_key_gen = {
     .generates = true,
     .makes = CKK_GENERIC_SECRET,
 };
+
+const struct kl_mech kl_mech_chacha20_key_gen = {
+    .type = CKM_CHACHA20_KEY_GEN,
+    .name = "ChaCha20 key generation",
+    .min_key = 32,
+    .max_key = 32,
+    .generates = true,
+    .makes = CKK_CHACHA20,
+};
+
+const struct kl_mech kl_mech_hkdf_key_gen = {
+    .type = CKM_HKDF_KEY_GEN,
+    .name = "HKDF key generation",
+    .min_key = 1,
+    .max_key = KL_VALUE_MAX,
+    .generates = true,
+    .makes = CKK_HKDF,
+};

@@ -62,11 +62,25 @@ static void slots_free(struct slots *it)
     free(it);
 }
 
+static enum kl_policy policy_of(const struct kl_conf_section *section)
+{
+    static const struct {
+        const char *name;
+        enum kl_policy policy;
+    } policies[] = { { "standard", KL_POLICY_STANDARD }, { "strict", KL_POLICY_STRICT }, { "compatible", KL_POLICY_COMPATIBLE } };
+    struct kl_view wanted = kl_view_text(kl_conf_text(section, KL_SET_POLICY));
+
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
+        if (kl_view_is(wanted, kl_view_text(policies[i].name))) return policies[i].policy;
+    return KL_POLICY_STRICT; /* not reached: the setting is one of these */
+}
+
 static enum kl_rc token_make(struct slots *it, size_t index)
 {
     struct kl_token *token = &it->tokens[index];
 
     token->slot = index;
+    token->policy = policy_of(kl_conf_at(it->conf, KL_CONF_TOKEN, index));
     pthread_mutex_init(&token->lock, NULL);
     pthread_cond_init(&token->changed, NULL);
     it->count = index + 1;

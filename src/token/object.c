@@ -8,41 +8,35 @@
 #include "token/hold.h"
 #include "token/make.h"
 #include "token/op.h"
+#include "token/pattern.h"
 #include "token/policy.h"
 #include "token/shelf.h"
 
 #define CONFLICTS_MAX 16 /* another process may be quicker this often in a row */
+
+static enum kl_policy policy_of(const struct kl_session *session)
+{
+    const struct kl_token *token = session->token;
+
+    return token->policy;
+}
 
 /* --- reading --- */
 
 /* A value that lies sealed, or in the arena. */
 static enum kl_rc open_value(const struct kl_session *session, struct kl_hold *hold, struct kl_secret *value)
 {
+    struct kl_deed deed = { .kind = KL_DEED_READ, .key = &hold->record };
     struct kl_key *key = NULL;
     enum kl_rc rc;
 
     if (hold->record.class == CKO_DATA) return kl_hold_data(hold, value);
-    KL_CHECK(!kl_level_is_ladder(hold->record.level) && kl_policy_is_readable(hold->record.flags), KL_ATTR_SENSITIVE);
+    KL_TRY(kl_policy_judge(policy_of(session), &deed));
     KL_CHECK(kl_session_is_user(session), KL_ATTR_SENSITIVE);
     KL_TRY(kl_hold_key(hold, &key));
     rc = kl_secret_from(value, kl_key_bytes(key));
     kl_key_put(key);
     return rc;
-}
-
-static enum kl_rc give(CK_ATTRIBUTE *attribute, struct kl_view value)
-{
-    CK_ULONG room = attribute->ulValueLen;
-
-    attribute->ulValueLen = value.len;
-    if (!attribute->pValue) return KL_OK;
-    /* A caller that asks again with what an earlier answer left there has no such room. */
-    if (room == CK_UNAVAILABLE_INFORMATION || room < value.len) {
-        attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
-        return KL_BUFFER;
-    }
-    if (value.len) memcpy(attribute->pValue, value.data, value.len);
-    return KL_OK;
 }
 
 static enum kl_rc read_one(const struct kl_session *session, struct kl_hold *hold, const struct kl_attr_table *table,
@@ -58,12 +52,13 @@ static enum kl_rc read_one(const struct kl_session *session, struct kl_hold *hol
         KL_AUTO(kl_secret) secret = { 0 };
 
         rc = open_value(session, hold, &secret);
-        if (rc == KL_OK) return give(attribute, kl_secret_view(&secret));
+        if (rc == KL_OK) return kl_attr_give(attribute, kl_secret_view(&secret));
         attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
         return rc;
     }
+    if (spec && spec->form == KL_PATTERN) return kl_pattern_give(kl_record_extra(&hold->record, spec->type), attribute);
     value = spec ? kl_attr_get(spec, &subject, &scratch) : kl_view_of(NULL, 0);
-    if (value.data) return give(attribute, value);
+    if (value.data) return kl_attr_give(attribute, value);
     attribute->ulValueLen = CK_UNAVAILABLE_INFORMATION;
     return KL_ATTR_TYPE;
 }
@@ -117,8 +112,10 @@ enum kl_rc kl_object_size(struct kl_session *session, CK_OBJECT_HANDLE handle, C
 
 static enum kl_rc may_change(const struct kl_session *session, const struct kl_hold *hold)
 {
+    struct kl_deed deed = { .kind = KL_DEED_CHANGE, .key = &hold->record };
+
     KL_CHECK(!hold->is_token || session->is_rw, KL_SESSION_READ_ONLY);
-    KL_CHECK(kl_record_has(&hold->record, KL_FLAG_MODIFIABLE), KL_PROHIBITED);
+    KL_TRY(kl_policy_judge(policy_of(session), &deed));
     KL_CHECK(hold->record.class != CKO_SECRET_KEY || kl_session_is_user(session) || kl_session_is_so(session), KL_NOT_LOGGED_IN);
     return KL_OK;
 }
@@ -165,7 +162,7 @@ static bool is_label_new(const struct kl_hold *hold, const struct kl_draft *draf
 
 static enum kl_rc change(struct kl_session *session, struct kl_hold *hold, const struct kl_asked *asked)
 {
-    struct kl_applying applying = { KL_MODIFY, kl_session_is_so(session) };
+    struct kl_applying applying = kl_applying_of(session, KL_MODIFY);
     struct kl_draft draft;
     struct kl_key *key = NULL;
     enum kl_rc rc;
@@ -196,16 +193,40 @@ enum kl_rc kl_object_write(struct kl_session *session, CK_OBJECT_HANDLE handle, 
     return rc;
 }
 
+static enum kl_rc bind_family(struct kl_hold *hold, uint8_t family)
+{
+    struct kl_draft draft;
+
+    kl_draft_from(&draft, &hold->record, hold->is_token);
+    KL_TRY(kl_draft_extra(&draft, KL_EXTRA_FAMILY, kl_view_of(&family, 1)));
+    return store_change(hold, &draft, NULL);
+}
+
+enum kl_rc kl_object_bind_family(struct kl_hold *hold, uint8_t family)
+{
+    enum kl_rc rc = KL_CONFLICT;
+
+    for (int tries = 0; rc == KL_CONFLICT && tries < CONFLICTS_MAX; tries++) {
+        struct kl_view bound;
+
+        if (tries > 0) KL_TRY(kl_hold_renew(hold));
+        /* Another session was quicker, and perhaps of another mind. */
+        bound = kl_record_extra(&hold->record, KL_EXTRA_FAMILY);
+        if (bound.len == 1) return bound.data[0] == family ? KL_OK : KL_KEY_FUNCTION;
+        rc = bind_family(hold, family);
+    }
+    KL_TRY(rc);
+    return kl_hold_renew(hold);
+}
+
 /* --- destroying --- */
 
 static enum kl_rc may_destroy(const struct kl_session *session, const struct kl_hold *hold)
 {
+    struct kl_deed deed = { .kind = KL_DEED_DESTROY, .key = &hold->record, .is_token = hold->is_token };
+
     KL_CHECK(!hold->is_token || session->is_rw, KL_SESSION_READ_ONLY);
-    if (hold->is_token && kl_level_is_ladder(hold->record.level)) {
-        return kl_fail(KL_PROHIBITED, "keys of the ladder are destroyed with the keyladder tool, after a waiting time");
-    }
-    KL_CHECK(kl_record_has(&hold->record, KL_FLAG_DESTROYABLE), KL_PROHIBITED);
-    return KL_OK;
+    return kl_policy_judge(policy_of(session), &deed);
 }
 
 /* Durable first, then memory: what has answered CKR_OK is gone for good. */
@@ -234,6 +255,43 @@ enum kl_rc kl_object_destroy(struct kl_session *session, CK_OBJECT_HANDLE handle
     KL_TRY(rc);
     kl_op_forget(session, handle);
     return KL_OK;
+}
+
+/* --- forgetting --- */
+
+static enum kl_rc evict(struct kl_token *token, struct kl_object *object, CK_OBJECT_HANDLE handle)
+{
+    struct kl_snapshot *shot = kl_shelf_shot(token->shelf, object);
+    enum kl_rc rc = KL_OK;
+
+    if (shot->class != CKO_SECRET_KEY) rc = KL_KEY_HANDLE;
+    if (rc == KL_OK && object->owner) rc = kl_fail(KL_PROHIBITED, "a session key lies nowhere else: destroy it");
+    if (rc == KL_OK) {
+        kl_ladder_evict(token->ladder, shot->id);
+        rc = kl_shelf_evict(token->shelf, object);
+        kl_session_forget_key(token, handle);
+    }
+    kl_snapshot_put(shot);
+    return rc;
+}
+
+enum kl_rc kl_object_evict(struct kl_token *token, CK_OBJECT_HANDLE handle)
+{
+    struct kl_object *object;
+    enum kl_rc rc;
+
+    KL_CHECK(kl_ladder_role(token->ladder) == KL_ROLE_USER, KL_NOT_LOGGED_IN);
+    if (handle == CK_INVALID_HANDLE) {
+        kl_ladder_evict(token->ladder, NULL);
+        rc = kl_shelf_evict(token->shelf, NULL);
+        kl_session_forget_key(token, handle);
+        return rc;
+    }
+    object = kl_slot_get(handle);
+    if (!object) return KL_OBJECT;
+    rc = object->token == token ? evict(token, object, handle) : KL_OBJECT;
+    kl_slot_put(object);
+    return rc;
 }
 
 /* --- what ends with something else --- */

@@ -41,6 +41,9 @@ KL_MUST_USE enum kl_rc kl_object_generate(struct kl_session *session, const CK_M
 KL_MUST_USE enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base,
                                         const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out);
 
+/* KL_Evict: of one token key, or with CK_INVALID_HANDLE of all. No session lock may be held. KL_OBJECT, KL_KEY_HANDLE, KL_PROHIBITED (session keys). */
+KL_MUST_USE enum kl_rc kl_object_evict(struct kl_token *token, CK_OBJECT_HANDLE handle);
+
 /* C_FindObjectsInit, C_FindObjects, C_FindObjectsFinal: state in session->ops[KL_OP_FIND]. */
 KL_MUST_USE enum kl_rc kl_find_init(struct kl_session *session, const CK_ATTRIBUTE *template, CK_ULONG count);
 KL_MUST_USE enum kl_rc kl_find_next(struct kl_session *session, CK_OBJECT_HANDLE *handles, CK_ULONG room, CK_ULONG *count);

@@ -3,9 +3,13 @@
 
 #include <string.h>
 
+#include "base/secret.h"
+#include "crypto/mac.h"
 #include "token/find.h"
 #include "token/hold.h"
 #include "token/mech.h"
+#include "token/op_inner.h"
+#include "token/policy.h"
 #include "token/shelf.h"
 
 /* The usage attribute that permits a kind of operation. */
@@ -33,11 +37,11 @@ static void let_go(struct kl_op *op)
     memset(op, 0, sizeof *op);
 }
 
-/* The operation is over; what the next one with the same key can use stays. */
-static void end(struct kl_op *op)
+void kl_op_end(struct kl_op *op)
 {
     op->is_active = false;
     op->is_multi_part = false;
+    op->is_in_message = false;
     if (op->state) op->mech->end(op);
 }
 
@@ -61,14 +65,15 @@ void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle)
     for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
         struct kl_op *op = &session->ops[kind];
 
-        if (op->mech && op->handle == handle) let_go(op);
+        if (op->object && (handle == CK_INVALID_HANDLE || op->handle == handle)) let_go(op);
     }
 }
 
-/* Logout and the key's destruction end what is under way. */
+/* Logout and the key's destruction end what is under way; a digest has no key. */
 static bool is_alive(const struct kl_session *session, const struct kl_op *op)
 {
-    return op->is_active && op->login_epoch == epoch_of(session) && kl_slot_is_alive(op->object, op->handle);
+    if (!op->is_active) return false;
+    return !op->object || (op->login_epoch == epoch_of(session) && kl_slot_is_alive(op->object, op->handle));
 }
 
 /* --- Init --- */
@@ -76,7 +81,7 @@ static bool is_alive(const struct kl_session *session, const struct kl_op *op)
 /* The same key with the same mechanism, looked at within this second: there is nothing to look up and nothing to check. */
 static bool is_warm(const struct kl_session *session, const struct kl_op *op, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE handle)
 {
-    if (!op->state || op->handle != handle || op->mech->type != mechanism->mechanism) return false;
+    if (!op->state || !op->object || op->handle != handle || op->mech->type != mechanism->mechanism) return false;
     if (op->login_epoch != epoch_of(session) || op->second != kl_shelf_second()) return false;
     if (!kl_slot_is_alive(op->object, handle)) return false;
     return atomic_load_explicit(&op->object->shot, memory_order_acquire) == op->shot;
@@ -110,35 +115,48 @@ static enum kl_rc attach(struct kl_session *session, struct kl_op *op, const str
     return KL_OK;
 }
 
+static bool is_offered(const struct kl_mech *mech, enum kl_op_kind kind)
+{
+    bool is_message = kind == KL_OP_MESSAGE_ENCRYPT || kind == KL_OP_MESSAGE_DECRYPT;
+
+    return is_message ? mech->message != NULL : mech->steps[kind] != NULL;
+}
+
 static enum kl_rc look_up(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE handle)
 {
     const struct kl_mech *mech = kl_mech_find(mechanism->mechanism);
     KL_AUTO(kl_hold) hold = { 0 };
 
-    KL_CHECK(mech && mech->steps[kind].once, KL_MECHANISM);
+    KL_CHECK(mech && is_offered(mech, kind), KL_MECHANISM);
     KL_TRY(kl_hold_take(session, handle, &hold));
     KL_TRY(kl_mech_may_use(session, mech, &hold, usages[kind]));
     return attach(session, &session->ops[kind], mech, handle, &hold);
+}
+
+/* Before anything begins: is something of the kind under way, and is that to be ended? */
+static enum kl_rc make_way(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism)
+{
+    struct kl_op *op = &session->ops[kind];
+
+    if (op->is_active && !is_alive(session, op)) kl_op_clear(session, kind);
+    if (mechanism) {
+        KL_CHECK(!op->is_active, KL_OPERATION_ACTIVE);
+        return KL_OK;
+    }
+    /* v3.0 5.8.1: NULL ends the operation that is active. */
+    KL_CHECK(op->is_active, KL_ARG);
+    kl_op_end(op);
+    return KL_OK;
 }
 
 enum kl_rc kl_op_init(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
     struct kl_op *op = &session->ops[kind];
     struct kl_view parameter;
-    bool was_active = op->is_active;
 
     KL_CHECK(kind < KL_OP_FIND, KL_ARG);
-    if (was_active && !is_alive(session, op)) {
-        kl_op_clear(session, kind);
-        was_active = false;
-    }
-    if (!mechanism) {
-        /* v3.0 5.8.1: NULL ends the operation that is active. */
-        KL_CHECK(was_active, KL_ARG);
-        end(op);
-        return KL_OK;
-    }
-    KL_CHECK(!was_active, KL_OPERATION_ACTIVE);
+    KL_TRY(make_way(session, kind, mechanism));
+    if (!mechanism) return KL_OK;
     if (!is_warm(session, op, mechanism, key)) KL_TRY(look_up(session, kind, mechanism, key));
     parameter = kl_view_of(mechanism->pParameter, mechanism->ulParameterLen);
     KL_TRY(op->mech->init(op, kind, parameter));
@@ -147,18 +165,40 @@ enum kl_rc kl_op_init(struct kl_session *session, enum kl_op_kind kind, const CK
     return KL_OK;
 }
 
+/* A digest needs no key and nobody who is logged in. */
+enum kl_rc kl_op_digest_init(struct kl_session *session, const CK_MECHANISM *mechanism)
+{
+    struct kl_op *op = &session->ops[KL_OP_DIGEST];
+    const struct kl_mech *mech;
+
+    KL_TRY(make_way(session, KL_OP_DIGEST, mechanism));
+    if (!mechanism) return KL_OK;
+    mech = kl_mech_find(mechanism->mechanism);
+    KL_CHECK(mech && is_offered(mech, KL_OP_DIGEST), KL_MECHANISM);
+    if (op->mech && op->mech != mech) let_go(op);
+    op->mech = mech;
+    op->session = session;
+    KL_TRY(mech->init(op, KL_OP_DIGEST, kl_view_of(mechanism->pParameter, mechanism->ulParameterLen)));
+    op->is_active = true;
+    return KL_OK;
+}
+
 /* --- steps --- */
 
-static enum kl_rc enter(struct kl_session *session, enum kl_op_kind kind, const struct kl_steps **steps)
+enum kl_rc kl_op_enter(struct kl_session *session, enum kl_op_kind kind)
 {
     struct kl_op *op = &session->ops[kind];
 
     if (!op->is_active) return KL_NO_OPERATION;
-    if (!is_alive(session, op)) {
-        kl_op_clear(session, kind);
-        return KL_NO_OPERATION;
-    }
-    *steps = &op->mech->steps[kind];
+    if (is_alive(session, op)) return KL_OK;
+    kl_op_clear(session, kind);
+    return KL_NO_OPERATION;
+}
+
+static enum kl_rc enter(struct kl_session *session, enum kl_op_kind kind, const struct kl_steps **steps)
+{
+    KL_TRY(kl_op_enter(session, kind));
+    *steps = session->ops[kind].mech->steps[kind];
     return KL_OK;
 }
 
@@ -172,16 +212,13 @@ static bool overlap(struct kl_view in, const uint8_t *out, size_t out_len)
     return a < b ? b - a < in.len : a - b < out_len;
 }
 
-/* What PKCS#11 asks before a step writes: is it a question for the length, is there room? */
-enum answer { GO_ON, ANSWERED };
-
-static enum kl_rc look_at_room(size_t need, struct kl_view in, struct kl_out *out, enum answer *answer)
+enum kl_rc kl_op_look_at_room(size_t need, struct kl_view in, struct kl_out *out, enum kl_answer *answer)
 {
-    *answer = ANSWERED;
+    *answer = KL_ANSWERED;
     out->len = need;
     if (!out->data) return KL_OK;
     if (out->cap < need) return KL_BUFFER;
-    *answer = GO_ON;
+    *answer = KL_GO_ON;
     out->len = 0;
     KL_CHECK(in.data || in.len == 0, KL_ARG);
     KL_CHECK(!overlap(in, out->data, need), KL_ARG);
@@ -192,16 +229,16 @@ enum kl_rc kl_op_once(struct kl_session *session, enum kl_op_kind kind, struct k
 {
     struct kl_op *op = &session->ops[kind];
     const struct kl_steps *steps;
-    enum answer answer = GO_ON;
+    enum kl_answer answer = KL_GO_ON;
     size_t need = 0;
     enum kl_rc rc;
 
     KL_TRY(enter(session, kind, &steps));
     rc = op->is_multi_part ? KL_OPERATION_ACTIVE : steps->once_len(op, in.len, &need);
-    if (rc == KL_OK) rc = look_at_room(need, in, out, &answer);
-    if (answer == ANSWERED) return rc;
+    if (rc == KL_OK) rc = kl_op_look_at_room(need, in, out, &answer);
+    if (answer == KL_ANSWERED) return rc;
     if (rc == KL_OK) rc = steps->once(op, in, out);
-    if (rc != KL_BUFFER) end(op);
+    if (rc != KL_BUFFER) kl_op_end(op);
     return rc;
 }
 
@@ -209,17 +246,17 @@ enum kl_rc kl_op_update(struct kl_session *session, enum kl_op_kind kind, struct
 {
     struct kl_op *op = &session->ops[kind];
     const struct kl_steps *steps;
-    enum answer answer = GO_ON;
+    enum kl_answer answer = KL_GO_ON;
     size_t need = 0;
     enum kl_rc rc;
 
     KL_TRY(enter(session, kind, &steps));
     rc = steps->update ? steps->update_len(op, in.len, &need) : KL_NOT_SUPPORTED;
-    if (rc == KL_OK) rc = look_at_room(need, in, out, &answer);
-    if (answer == ANSWERED) return rc;
+    if (rc == KL_OK) rc = kl_op_look_at_room(need, in, out, &answer);
+    if (answer == KL_ANSWERED) return rc;
     if (rc == KL_OK) op->is_multi_part = true;
     if (rc == KL_OK) rc = steps->update(op, in, out);
-    if (rc != KL_OK && rc != KL_BUFFER) end(op);
+    if (rc != KL_OK && rc != KL_BUFFER) kl_op_end(op);
     return rc;
 }
 
@@ -228,15 +265,109 @@ enum kl_rc kl_op_final(struct kl_session *session, enum kl_op_kind kind, struct 
     static const struct kl_view nothing = { NULL, 0 };
     struct kl_op *op = &session->ops[kind];
     const struct kl_steps *steps;
-    enum answer answer = GO_ON;
+    enum kl_answer answer = KL_GO_ON;
     size_t need = 0;
     enum kl_rc rc;
 
     KL_TRY(enter(session, kind, &steps));
     rc = steps->final ? steps->final_len(op, &need) : KL_NOT_SUPPORTED;
-    if (rc == KL_OK) rc = look_at_room(need, nothing, out, &answer);
-    if (answer == ANSWERED) return rc;
+    if (rc == KL_OK) rc = kl_op_look_at_room(need, nothing, out, &answer);
+    if (answer == KL_ANSWERED) return rc;
     if (rc == KL_OK) rc = steps->final(op, out);
-    if (rc != KL_BUFFER) end(op);
+    if (rc != KL_BUFFER) kl_op_end(op);
+    return rc;
+}
+
+/* --- MACs and digests --- */
+
+enum kl_rc kl_op_absorb(struct kl_session *session, enum kl_op_kind kind, struct kl_view in)
+{
+    struct kl_op *op = &session->ops[kind];
+    const struct kl_steps *steps;
+    enum kl_rc rc = KL_OK;
+
+    KL_TRY(enter(session, kind, &steps));
+    if (!in.data && in.len > 0) rc = KL_ARG;
+    if (rc == KL_OK) rc = steps->absorb(op, in);
+    op->is_multi_part = true;
+    if (rc != KL_OK) kl_op_end(op);
+    return rc;
+}
+
+enum kl_rc kl_op_digest_key(struct kl_session *session, CK_OBJECT_HANDLE handle)
+{
+    struct kl_op *op = &session->ops[KL_OP_DIGEST];
+    const struct kl_token *token = session->token;
+    KL_AUTO(kl_hold) hold = { 0 };
+    struct kl_deed deed = { .kind = KL_DEED_DIGEST, .key = &hold.record };
+    struct kl_key *key = NULL;
+    const struct kl_steps *steps;
+    enum kl_rc rc;
+
+    KL_TRY(enter(session, KL_OP_DIGEST, &steps));
+    rc = kl_hold_take(session, handle, &hold);
+    if (rc == KL_OK && hold.record.class != CKO_SECRET_KEY) rc = KL_KEY_HANDLE;
+    if (rc == KL_OK && !kl_session_is_user(session)) rc = KL_NOT_LOGGED_IN;
+    if (rc == KL_OK) rc = kl_policy_judge(token->policy, &deed);
+    if (rc == KL_OK) rc = kl_hold_key(&hold, &key);
+    if (rc == KL_OK) rc = steps->absorb(op, kl_key_bytes(key));
+    kl_key_put(key);
+    op->is_multi_part = true;
+    if (rc != KL_OK) kl_op_end(op);
+    return rc;
+}
+
+/* Compares what a step computed with what the caller brought, in time that tells nothing. */
+static enum kl_rc compare(const struct kl_out *made, struct kl_view signature)
+{
+    KL_CHECK(signature.len == made->len, KL_SIGNATURE_LENGTH);
+    KL_CHECK(kl_bytes_equal(made->data, signature.data, made->len), KL_SIGNATURE);
+    return KL_OK;
+}
+
+static enum kl_rc check_signature(struct kl_view signature, size_t need)
+{
+    KL_CHECK(signature.data, KL_ARG);
+    KL_CHECK(signature.len == need && need <= KL_MAC_MAX, KL_SIGNATURE_LENGTH);
+    return KL_OK;
+}
+
+/* v3.1 5.15: C_Verify and C_VerifyFinal end the operation, whatever comes of it. */
+enum kl_rc kl_op_verify(struct kl_session *session, struct kl_view in, struct kl_view signature)
+{
+    struct kl_op *op = &session->ops[KL_OP_VERIFY];
+    uint8_t mac[KL_MAC_MAX];
+    struct kl_out made = { mac, sizeof mac, 0 };
+    const struct kl_steps *steps;
+    size_t need = 0;
+    enum kl_rc rc;
+
+    KL_TRY(enter(session, KL_OP_VERIFY, &steps));
+    rc = op->is_multi_part ? KL_OPERATION_ACTIVE : steps->once_len(op, in.len, &need);
+    if (rc == KL_OK && !in.data && in.len > 0) rc = KL_ARG;
+    if (rc == KL_OK) rc = check_signature(signature, need);
+    if (rc == KL_OK) rc = steps->once(op, in, &made);
+    if (rc == KL_OK) rc = compare(&made, signature);
+    kl_op_end(op);
+    kl_wipe(mac, sizeof mac);
+    return rc;
+}
+
+enum kl_rc kl_op_verify_final(struct kl_session *session, struct kl_view signature)
+{
+    struct kl_op *op = &session->ops[KL_OP_VERIFY];
+    uint8_t mac[KL_MAC_MAX];
+    struct kl_out made = { mac, sizeof mac, 0 };
+    const struct kl_steps *steps;
+    size_t need = 0;
+    enum kl_rc rc;
+
+    KL_TRY(enter(session, KL_OP_VERIFY, &steps));
+    rc = steps->final_len(op, &need);
+    if (rc == KL_OK) rc = check_signature(signature, need);
+    if (rc == KL_OK) rc = steps->final(op, &made);
+    if (rc == KL_OK) rc = compare(&made, signature);
+    kl_op_end(op);
+    kl_wipe(mac, sizeof mac);
     return rc;
 }

@@ -18,6 +18,7 @@ struct kl_object;
 struct kl_key;
 struct kl_mech;
 struct kl_snapshot;
+struct kl_token;
 
 enum kl_op_kind {
     KL_OP_ENCRYPT,
@@ -38,6 +39,7 @@ enum kl_op_kind {
 struct kl_op {
     bool is_active;
     bool is_multi_part; /* an update has been made: one-shot calls are refused */
+    bool is_in_message; /* a message has been begun and not ended */
     bool is_ladder;     /* the key is one of the ladder */
     bool is_token;      /* the key is a token object */
     const struct kl_mech *mech;
@@ -60,16 +62,39 @@ KL_MUST_USE enum kl_rc kl_op_once(struct kl_session *session, enum kl_op_kind ki
 KL_MUST_USE enum kl_rc kl_op_update(struct kl_session *session, enum kl_op_kind kind, struct kl_view in, struct kl_out *out);
 /* C_EncryptFinal, C_DecryptFinal. */
 KL_MUST_USE enum kl_rc kl_op_final(struct kl_session *session, enum kl_op_kind kind, struct kl_out *out);
+/* C_DigestInit; NULL as above. */
+KL_MUST_USE enum kl_rc kl_op_digest_init(struct kl_session *session, const CK_MECHANISM *mechanism);
+/* C_DigestKey. KL_INDIGESTIBLE for a key that cannot be read anyway. */
+KL_MUST_USE enum kl_rc kl_op_digest_key(struct kl_session *session, CK_OBJECT_HANDLE handle);
+/* C_SignUpdate, C_VerifyUpdate, C_DigestUpdate: parts that give nothing yet. */
+KL_MUST_USE enum kl_rc kl_op_absorb(struct kl_session *session, enum kl_op_kind kind, struct kl_view in);
+/* C_Verify and C_VerifyFinal. KL_SIGNATURE, KL_SIGNATURE_LENGTH. */
+KL_MUST_USE enum kl_rc kl_op_verify(struct kl_session *session, struct kl_view in, struct kl_view signature);
+KL_MUST_USE enum kl_rc kl_op_verify_final(struct kl_session *session, struct kl_view signature);
+
+/* --- messages (v3.0 5.9, 5.11), in message.c; `kind` is one of KL_OP_MESSAGE_… --- */
+
+/* C_EncryptMessage, C_DecryptMessage. out->data NULL asks for the length. */
+KL_MUST_USE enum kl_rc kl_message_once(struct kl_session *session, enum kl_op_kind kind, struct kl_view parameter, struct kl_view aad,
+                                       struct kl_view in, struct kl_out *out);
+/* C_EncryptMessageBegin, C_DecryptMessageBegin. */
+KL_MUST_USE enum kl_rc kl_message_begin(struct kl_session *session, enum kl_op_kind kind, struct kl_view parameter, struct kl_view aad);
+/* C_EncryptMessageNext, C_DecryptMessageNext; `is_last`: CKF_END_OF_MESSAGE. */
+KL_MUST_USE enum kl_rc kl_message_next(struct kl_session *session, enum kl_op_kind kind, struct kl_view parameter, struct kl_view in,
+                                       bool is_last, struct kl_out *out);
+/* C_MessageEncryptFinal, C_MessageDecryptFinal. */
+KL_MUST_USE enum kl_rc kl_message_final(struct kl_session *session, enum kl_op_kind kind);
+
 /* Ends an operation and lets go of its key, object and state. */
 void kl_op_clear(struct kl_session *session, enum kl_op_kind kind);
 void kl_op_clear_all(struct kl_session *session);
-/* Lets go of what idle operations keep of an object that is being destroyed. */
+/* Ends operations under a key and lets go of what idle ones keep of it; CK_INVALID_HANDLE: under any key. */
 void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle);
 
-/* C_GetMechanismList, C_GetMechanismInfo, from the table in mech.c. */
-CK_ULONG kl_mech_count(void);
-CK_MECHANISM_TYPE kl_mech_type_at(CK_ULONG index);
+/* C_GetMechanismList, C_GetMechanismInfo, from the table in mech.c: what the token's policy offers. */
+CK_ULONG kl_mech_count(const struct kl_token *token);
+CK_MECHANISM_TYPE kl_mech_type_at(const struct kl_token *token, CK_ULONG index);
 /* KL_MECHANISM. */
-KL_MUST_USE enum kl_rc kl_mech_info(CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info);
+KL_MUST_USE enum kl_rc kl_mech_info(const struct kl_token *token, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info);
 
 #endif

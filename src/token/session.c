@@ -246,6 +246,17 @@ void kl_session_end_operations(struct kl_token *token)
     }
 }
 
+void kl_session_forget_key(struct kl_token *token, CK_OBJECT_HANDLE key)
+{
+    for (CK_ULONG slot = 0; slot < atomic_load(&made); slot++) {
+        struct kl_session *session = lock_slot(slot, token);
+
+        if (session == NULL) continue;
+        kl_op_forget(session, key);
+        kl_session_leave(session);
+    }
+}
+
 enum kl_rc kl_session_info(struct kl_session *session, CK_SESSION_INFO *info)
 {
     static const CK_STATE states[][2] = {

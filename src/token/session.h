@@ -43,6 +43,8 @@ KL_MUST_USE enum kl_rc kl_session_close(CK_SESSION_HANDLE handle);
 KL_MUST_USE enum kl_rc kl_session_close_all(struct kl_token *token);
 /* Ends every operation in every session of the token (logout): keys held by them are let go. */
 void kl_session_end_operations(struct kl_token *token);
+/* Ends what uses one key, CK_INVALID_HANDLE: any key, in every session of the token. */
+void kl_session_forget_key(struct kl_token *token, CK_OBJECT_HANDLE key);
 KL_MUST_USE enum kl_rc kl_session_info(struct kl_session *session, CK_SESSION_INFO *info);
 /* For kl_module_close: waits for each session's call and frees it. For a forked child: makes the table anew. */
 void kl_session_close_module(void);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "crypto/random.h"
+#include "token/profile.h"
 #include "token/shelf_inner.h"
 
 /* --- what objects stand under --- */
@@ -48,6 +49,7 @@ enum kl_rc kl_shelf_new(struct kl_token *token, struct kl_shelf **out)
     if (rc == KL_OK) rc = kl_index_init(&shelf->owners, KL_CHAIN_ROW, owner_of, shelf->seed + 1);
     if (rc == KL_OK) rc = kl_index_init(&shelf->labels, KL_CHAIN_LABEL, label_of, shelf->seed + 2);
     if (rc == KL_OK) rc = kl_index_init(&shelf->key_ids, KL_CHAIN_KEY_ID, key_id_of, shelf->seed + 3);
+    if (rc == KL_OK) rc = kl_profiles_add(shelf);
     if (rc == KL_OK)
         *out = shelf;
     else
@@ -95,6 +97,11 @@ static void drop_each(void *user, struct kl_object *object)
     kl_shelf_drop(user, object);
 }
 
+static void drop_made(void *user, struct kl_object *object)
+{
+    if (object->owner != KL_OWNER_TOKEN) kl_shelf_drop(user, object);
+}
+
 static void drop_private(void *user, struct kl_object *object)
 {
     if (object->is_private) kl_shelf_drop(user, object);
@@ -103,8 +110,8 @@ static void drop_private(void *user, struct kl_object *object)
 void kl_shelf_end_all(struct kl_shelf *shelf)
 {
     pthread_mutex_lock(&shelf->lock);
-    kl_index_each(&shelf->rows, drop_each, shelf);
-    kl_index_each(&shelf->owners, drop_each, shelf);
+    kl_index_each(&shelf->rows, drop_made, shelf);
+    kl_index_each(&shelf->owners, drop_made, shelf);
     pthread_mutex_unlock(&shelf->lock);
 }
 
@@ -135,7 +142,8 @@ void kl_shelf_end_session(struct kl_shelf *shelf, CK_SESSION_HANDLE session)
 void kl_shelf_free(struct kl_shelf *shelf)
 {
     if (!shelf) return;
-    if (shelf->rows.heads && shelf->owners.heads) kl_shelf_end_all(shelf);
+    if (shelf->rows.heads) kl_index_each(&shelf->rows, drop_each, shelf);
+    if (shelf->owners.heads) kl_index_each(&shelf->owners, drop_each, shelf);
     kl_index_clear(&shelf->rows);
     kl_index_clear(&shelf->owners);
     kl_index_clear(&shelf->labels);
@@ -426,4 +434,41 @@ bool kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, const str
     kl_shelf_drop(shelf, object);
     pthread_mutex_unlock(&shelf->lock);
     return was_there;
+}
+
+/* --- eviction --- */
+
+struct evicting {
+    struct kl_shelf *shelf;
+    enum kl_rc rc;
+};
+
+/* Others hold the snapshot and read its key without a lock, so it is replaced, not changed. */
+static void evict(void *user, struct kl_object *object)
+{
+    struct evicting *evicting = user;
+    struct kl_extra extras[KL_EXTRAS_MAX];
+    struct kl_snapshot *shot = NULL;
+    struct kl_record record;
+
+    if (evicting->rc != KL_OK || !object->is_linked || !atomic_load(&object->shot->key)) return;
+    kl_snapshot_record(object->shot, &record, extras);
+    evicting->rc = kl_snapshot_new(&record, &shot);
+    if (evicting->rc != KL_OK) return;
+    unlink_names(evicting->shelf, object);
+    set_shot(object, shot);
+    link_names(evicting->shelf, object);
+}
+
+enum kl_rc kl_shelf_evict(struct kl_shelf *shelf, struct kl_object *object)
+{
+    struct evicting evicting = { shelf, KL_OK };
+
+    pthread_mutex_lock(&shelf->lock);
+    if (object)
+        evict(&evicting, object);
+    else
+        kl_index_each(&shelf->rows, evict, &evicting);
+    pthread_mutex_unlock(&shelf->lock);
+    return evicting.rc;
 }

@@ -100,6 +100,9 @@ KL_MUST_USE enum kl_rc kl_shelf_change(struct kl_shelf *shelf, struct kl_object 
 /* An object is gone; commit is NULL for a session object. False: it was gone already. */
 bool kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, const struct kl_commit *commit);
 
+/* Lets go of the opened key that a token object keeps, NULL: that every one keeps. KL_MEMORY, and then some may have it still. */
+KL_MUST_USE enum kl_rc kl_shelf_evict(struct kl_shelf *shelf, struct kl_object *object);
+
 /* See object.h. */
 void kl_shelf_end_session(struct kl_shelf *shelf, CK_SESSION_HANDLE session);
 void kl_shelf_end_private(struct kl_shelf *shelf);

@@ -32,7 +32,7 @@ static bool consider(const struct kl_object *object, const struct kl_filter *fil
 {
     struct kl_extra extras[KL_EXTRAS_MAX];
     struct kl_record record;
-    struct kl_subject subject = { .record = &record, .is_token = object->owner == 0 };
+    struct kl_subject subject = { .record = &record, .is_token = kl_object_is_token(object) };
 
     if (object->is_private && !filter->sees_private) return false;
     kl_snapshot_record(object->shot, &record, extras);

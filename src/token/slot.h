@@ -26,10 +26,13 @@ struct kl_link {
 };
 enum kl_chain { KL_CHAIN_ROW, KL_CHAIN_LABEL, KL_CHAIN_KEY_ID, KL_CHAINS };
 
+/* The owner of what stands on every token, without being stored there: no session has this handle. */
+#define KL_OWNER_TOKEN ((CK_SESSION_HANDLE)-1)
+
 struct kl_object {
     _Atomic uint64_t word;
     struct kl_token *token;
-    CK_SESSION_HANDLE owner;            /* the session that it dies with; 0: a token object */
+    CK_SESSION_HANDLE owner;            /* the session that it dies with; 0: a stored object; or KL_OWNER_TOKEN */
     _Atomic(struct kl_snapshot *) shot; /* changes under the shelf's lock */
     _Atomic uint32_t era;               /* of the shelf, in which the row was last known to be as in `shot` */
     uint32_t label_era;                 /* in which every object of this label was in the index */
@@ -61,6 +64,12 @@ void kl_slot_put(struct kl_object *object);
 struct kl_object *kl_slot_at(uint32_t number);
 /* In a forked child: leaves the parent's table alone and begins another. */
 void kl_slot_abandon(void);
+
+/* CKA_TOKEN. */
+static inline bool kl_object_is_token(const struct kl_object *object)
+{
+    return object->owner == 0 || object->owner == KL_OWNER_TOKEN;
+}
 
 /* One load. */
 static inline bool kl_slot_is_alive(const struct kl_object *object, CK_OBJECT_HANDLE handle)

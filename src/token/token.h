@@ -11,12 +11,14 @@
 #include "base/rc.h"
 #include "keyladder/pkcs11.h"
 #include "ladder/ladder.h"
+#include "token/policy.h"
 
 struct kl_shelf;
 
 /* One slot and its token. Lives from kl_module_open to kl_module_close. */
 struct kl_token {
     CK_SLOT_ID slot;
+    enum kl_policy policy;
     struct kl_ladder *ladder;
     struct kl_shelf *shelf; /* its objects (token/shelf.h) */
     pthread_mutex_t lock;   /* the counters below; never held across a call into the ladder that may reach a root or a KDF */

@@ -89,6 +89,8 @@ static const struct {
     N(CKR_TOKEN_NOT_RECOGNIZED),
     N(CKR_TOKEN_WRITE_PROTECTED),
     N(CKR_UNWRAPPING_KEY_HANDLE_INVALID),
+    N(CKR_UNWRAPPING_KEY_SIZE_RANGE),
+    N(CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT),
     N(CKR_USER_ALREADY_LOGGED_IN),
     N(CKR_USER_NOT_LOGGED_IN),
     N(CKR_USER_PIN_NOT_INITIALIZED),
@@ -97,6 +99,9 @@ static const struct {
     N(CKR_USER_TOO_MANY_TYPES),
     N(CKR_WRAPPED_KEY_INVALID),
     N(CKR_WRAPPED_KEY_LEN_RANGE),
+    N(CKR_WRAPPING_KEY_HANDLE_INVALID),
+    N(CKR_WRAPPING_KEY_SIZE_RANGE),
+    N(CKR_WRAPPING_KEY_TYPE_INCONSISTENT),
     N(CKR_RANDOM_SEED_NOT_SUPPORTED),
     N(CKR_RANDOM_NO_RNG),
     N(CKR_BUFFER_TOO_SMALL),
@@ -121,9 +126,16 @@ const char *rv_name(CK_RV rv)
     return unknown;
 }
 
-void fail_at(const char *file, int line, const char *format, ...)
+static void tell(const char *file, int line, const char *words)
 {
     const char *base = strrchr(file, '/');
+
+    printf("    %s:%d: %s\n", base ? base + 1 : file, line, words);
+    fflush(stdout);
+}
+
+void fail_at(const char *file, int line, const char *format, ...)
+{
     char words[1024];
     va_list list;
 
@@ -131,9 +143,7 @@ void fail_at(const char *file, int line, const char *format, ...)
     vsnprintf(words, sizeof words, format, list);
     va_end(list);
     /* One cause can fail ten thousand vectors; the first hundred tell it all. */
-    if (__atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED) > 100) return;
-    printf("    %s:%d: %s\n", base ? base + 1 : file, line, words);
-    fflush(stdout);
+    if (__atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED) <= 100) tell(file, line, words);
 }
 
 void die_at(const char *file, int line, const char *format, ...)
@@ -144,7 +154,8 @@ void die_at(const char *file, int line, const char *format, ...)
     va_start(list, format);
     vsnprintf(words, sizeof words, format, list);
     va_end(list);
-    fail_at(file, line, "%s (stopped here)", words);
+    strncat(words, " (stopped here)", sizeof words - strlen(words) - 1);
+    tell(file, line, words);
     _exit(1);
 }
 
@@ -162,14 +173,26 @@ bool rv_at(const char *file, int line, const char *what, CK_RV got, const CK_RV 
 
 /* ---- the module ---- */
 
+static enum kind kind_of(const char *path)
+{
+    static const struct {
+        const char *name, *file;
+        enum kind kind;
+    } vendors[] = { { "softhsm", "softhsm", SOFTHSM }, { "nss", "softokn", NSS } };
+    const char *name = getenv("P11_KIND");
+
+    for (size_t i = 0; i < COUNT(vendors); i++)
+        if (name ? strcmp(name, vendors[i].name) == 0 : strstr(path, vendors[i].file) != NULL) return vendors[i].kind;
+    return KEYLADDER;
+}
+
 void p11_load(void)
 {
-    const char *path = getenv("P11_MODULE"), *kind = getenv("P11_KIND");
+    const char *path = getenv("P11_MODULE");
     CK_RV (*get)(CK_FUNCTION_LIST **);
 
     if (!path) die_at(__FILE__, __LINE__, "P11_MODULE does not say which module to test");
-    if (!kind) kind = strstr(path, "softhsm") ? "softhsm" : "keyladder";
-    p11_kind = strcmp(kind, "softhsm") ? KEYLADDER : SOFTHSM;
+    p11_kind = kind_of(path);
     p11_handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!p11_handle) die_at(__FILE__, __LINE__, "%s", dlerror());
     *(void **)&get = dlsym(p11_handle, "C_GetFunctionList");
@@ -182,12 +205,25 @@ void *p11_sym(const char *name)
     return dlsym(p11_handle, name);
 }
 
+struct t_list30 *p11_list30(void)
+{
+    t_get_interface get = (t_get_interface)(uintptr_t)p11_sym("C_GetInterface");
+    CK_CHAR name[] = "PKCS 11";
+    CK_VERSION version = { 3, 0 };
+    struct t_interface *found = NULL;
+
+    return get && get(name, &version, &found, 0) == CKR_OK ? found->list : NULL;
+}
+
 bool is_sanitized(void)
 {
     return dlsym(RTLD_DEFAULT, "__asan_init") || dlsym(RTLD_DEFAULT, "__tsan_init");
 }
 
 /* ---- sandboxes ---- */
+
+/* NSS is configured by C_Initialize, not by a file. */
+static char nss_settings[8192];
 
 static void write_file(const char *name, mode_t mode, const char *text)
 {
@@ -223,6 +259,11 @@ static void configure(void)
         write_file("softhsm2.conf", 0600, text);
         snprintf(path, sizeof path, "%s/softhsm2.conf", sandbox_dir);
         setenv("SOFTHSM2_CONF", path, 1);
+        return;
+    }
+    if (p11_kind == NSS) {
+        snprintf(nss_settings, sizeof nss_settings,
+                 "configdir='sql:%s' certPrefix='' keyPrefix='' secmod='secmod.db' dbTokenDescription='%s'", sandbox_dir, TOKEN_LABEL);
         return;
     }
     snprintf(text, sizeof text,
@@ -273,10 +314,11 @@ void token_make(CK_SLOT_ID slot, const char *label)
 
     memset(padded, ' ', sizeof padded);
     memcpy(padded, label, strlen(label));
-    NEED(p11->C_InitToken(slot, (CK_BYTE *)(uintptr_t)SO_PIN, strlen(SO_PIN), padded));
+    /* That of NSS is there, without an SO PIN, as soon as its folder is. */
+    if (p11_kind != NSS) NEED(p11->C_InitToken(slot, (CK_BYTE *)(uintptr_t)SO_PIN, strlen(SO_PIN), padded));
     slot = slot_labelled(label);
     session = open_on(slot, CKF_RW_SESSION);
-    NEED(login(session, CKU_SO, SO_PIN));
+    NEED(login(session, CKU_SO, p11_kind == NSS ? "" : SO_PIN));
     NEED(p11->C_InitPIN(session, (CK_BYTE *)(uintptr_t)USER_PIN, strlen(USER_PIN)));
     NEED(p11->C_CloseSession(session));
 }
@@ -285,9 +327,13 @@ void token_make(CK_SLOT_ID slot, const char *label)
 
 void start(void)
 {
-    CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
+    /* NSS looks for its settings where pReserved is, and for pReserved after it. */
+    struct {
+        CK_C_INITIALIZE_ARGS standard;
+        void *reserved;
+    } args = { { .flags = CKF_OS_LOCKING_OK, .pReserved = p11_kind == NSS ? nss_settings : NULL }, NULL };
 
-    NEED(p11->C_Initialize(&args));
+    NEED(p11->C_Initialize((void *)&args));
 }
 
 void stop(void)
@@ -310,6 +356,7 @@ CK_SLOT_ID slot_blank(void)
     CK_TOKEN_INFO info;
     size_t i = 0;
 
+    if (p11_kind == NSS) return slot_labelled(TOKEN_LABEL);
     do {
         NEED(p11->C_GetTokenInfo(slot_at(i), &info));
     } while (info.flags & CKF_TOKEN_INITIALIZED && ++i);
@@ -358,6 +405,11 @@ CK_SESSION_HANDLE user_session(void)
     session = open_session(CKF_RW_SESSION);
     NEED(login(session, CKU_USER, USER_PIN));
     return session;
+}
+
+size_t profile_count(void)
+{
+    return p11_kind == KEYLADDER ? 3 : 0;
 }
 
 size_t find_count(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG count)

@@ -60,6 +60,16 @@
 #ifndef CKA_ALLOWED_MECHANISMS
 #define CKA_ALLOWED_MECHANISMS 0x40000600UL
 #endif
+#ifndef CKM_AES_KEY_WRAP_KWP
+#define CKM_AES_KEY_WRAP_KWP 0x210bUL
+#endif
+#ifndef CKF_MESSAGE_ENCRYPT
+#define CKF_MESSAGE_ENCRYPT 2UL
+#define CKF_MESSAGE_DECRYPT 4UL
+#endif
+#ifndef CKF_END_OF_MESSAGE
+#define CKF_END_OF_MESSAGE 1UL
+#endif
 #ifndef CKR_AEAD_DECRYPT_FAILED
 #define CKR_AEAD_DECRYPT_FAILED 0x42UL
 #endif
@@ -96,6 +106,24 @@ struct t_gcm40 {
     CK_BYTE *aad;
     CK_ULONG aad_len, tag_bits;
 };
+struct t_gcm_message {
+    CK_BYTE *iv;
+    CK_ULONG iv_len, iv_fixed_bits, generator;
+    CK_BYTE *tag;
+    CK_ULONG tag_bits;
+};
+/* nonce_len is in bytes for one reader of the standard, in bits for another. */
+struct t_chacha {
+    CK_BYTE *nonce;
+    CK_ULONG nonce_len;
+    CK_BYTE *aad;
+    CK_ULONG aad_len;
+};
+struct t_chacha_message {
+    CK_BYTE *nonce;
+    CK_ULONG nonce_len;
+    CK_BYTE *tag;
+};
 struct t_interface {
     CK_CHAR *name;
     void *list;
@@ -106,15 +134,40 @@ _Static_assert(sizeof(struct t_gcm) == 48 && sizeof(struct t_gcm40) == 40, "the 
 typedef CK_RV (*t_get_interface)(CK_CHAR *, CK_VERSION *, struct t_interface **, CK_FLAGS);
 typedef CK_RV (*t_get_interface_list)(struct t_interface *, CK_ULONG *);
 
+/* The messages of 3.0: one session, mechanism and key, then for each message parameter, AAD and data. */
+typedef CK_RV (*t_message_init)(CK_SESSION_HANDLE, CK_MECHANISM *, CK_OBJECT_HANDLE);
+typedef CK_RV (*t_message)(CK_SESSION_HANDLE, void *, CK_ULONG, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *);
+typedef CK_RV (*t_message_begin)(CK_SESSION_HANDLE, void *, CK_ULONG, CK_BYTE *, CK_ULONG);
+typedef CK_RV (*t_message_next)(CK_SESSION_HANDLE, void *, CK_ULONG, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *, CK_FLAGS);
+typedef CK_RV (*t_message_final)(CK_SESSION_HANDLE);
+struct t_messages {
+    t_message_init init;
+    t_message once;
+    t_message_begin begin;
+    t_message_next next;
+    t_message_final final;
+};
+struct t_list30 {
+    CK_VERSION version;
+    void (*before[72])(void);
+    struct t_messages encrypt, decrypt;
+};
+_Static_assert(offsetof(struct t_list30, encrypt) == 73 * sizeof(void *), "C_MessageEncryptInit is the 73rd function");
+
 /* ---- the module ---- */
 extern CK_FUNCTION_LIST *p11;
 extern void *p11_handle;
-/* KEYLADDER unless P11_KIND says softhsm: switches off what another vendor's module does not have. */
-enum kind { KEYLADDER, SOFTHSM };
+/*
+ * KEYLADDER unless P11_KIND says softhsm or nss, or the module's path is that of
+ * SoftHSM or softoken: switches off what another vendor's module does not have.
+ */
+enum kind { KEYLADDER, SOFTHSM, NSS };
 extern enum kind p11_kind;
 
 void p11_load(void);
 void *p11_sym(const char *name);
+/* The function list of 3.0, or NULL. */
+struct t_list30 *p11_list30(void);
 /* Under a sanitizer memory is held back, and what a child has abandoned counts as leaked. */
 bool is_sanitized(void);
 const char *rv_name(CK_RV rv);
@@ -125,7 +178,7 @@ const char *rv_name(CK_RV rv);
 #define TOKEN_LABEL "demo"
 
 extern char sandbox_dir[4096];
-/* Makes a new folder, a configuration with two tokens ("demo", "other") in it, and points the module at it. */
+/* Makes a new folder, a configuration with two tokens ("demo", "other"; NSS: "demo") in it, and points the module at it. */
 void sandbox_make(void);
 /* Points the module at a copy of a sandbox whose tokens nobody has open. */
 void sandbox_copy(const char *from);
@@ -144,6 +197,8 @@ CK_SESSION_HANDLE open_on(CK_SLOT_ID slot, CK_FLAGS more);
 CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE who, const char *pin);
 CK_SESSION_HANDLE user_session(void); /* start, read-write session, user logged in */
 CK_OBJECT_HANDLE find_one(CK_SESSION_HANDLE session, const char *label);
+/* Objects that a token shows to everybody, whatever is on it: keyladder's profile objects. */
+size_t profile_count(void);
 size_t find_count(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG count);
 
 /*

@@ -28,7 +28,7 @@ static void every_function_of_the_header_has_a_row_of_its_version(void)
 {
     CU_ASSERT_EQUAL(ROWS, WANTED);
     CU_ASSERT_EQUAL(ROWS, OF_3_2);
-    CU_ASSERT_EQUAL(ROWS, KL_FN_COUNT);
+    CU_ASSERT_EQUAL(ROWS, (size_t)KL_FN_KL_EncryptBatch); /* those of our own interface come last */
     for (size_t i = 0; i < WANTED; i++) {
         unsigned found = 0;
 

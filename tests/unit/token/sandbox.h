@@ -8,6 +8,8 @@
 #include "base/bytes.h"
 #include "token/token.h"
 
+enum { PROFILES = 3 }; /* objects that are on every token: what profiles it keeps to */
+
 struct sandbox {
     char folder[64];
     char conf[128];

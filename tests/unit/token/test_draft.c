@@ -27,7 +27,7 @@ static enum kl_rc read_template(const CK_ATTRIBUTE *attributes, CK_ULONG count)
 /* What comes of a template in one of its places. */
 static enum kl_rc apply(struct kl_draft *draft, const CK_ATTRIBUTE *attributes, CK_ULONG count, unsigned how)
 {
-    struct kl_applying applying = { how, false };
+    struct kl_applying applying = { .how = how };
     struct kl_asked asked;
 
     KL_TRY(kl_asked_read(attributes, count, &asked));
@@ -185,7 +185,7 @@ static void nobody_trusts_his_own_key_but_the_security_officer_may(void)
 {
     CK_ATTRIBUTE trusted[] = { BOOL(CKA_TRUSTED, yes) };
     CK_ATTRIBUTE untrusted[] = { BOOL(CKA_TRUSTED, no) };
-    struct kl_applying officer = { KL_MODIFY, true };
+    struct kl_applying officer = { .how = KL_MODIFY, .is_so = true };
     struct kl_asked asked;
     struct kl_draft draft;
 

@@ -210,9 +210,9 @@ static void a_whole_listing_answers_every_later_question(void)
 {
     begin();
     for (char name[] = "key-a"; name[4] <= 'e'; name[4]++) CU_ASSERT(aes_key(session, true, name) != 0);
-    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 6);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 6 + PROFILES);
     asked();
-    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 6);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 6 + PROFILES);
     CU_ASSERT(find_label(session, "key-c") != 0);
     CU_ASSERT_EQUAL(find_label(session, "key-x"), 0);
     CU_ASSERT_EQUAL(asked(), 0);
@@ -256,7 +256,7 @@ static void the_same_version_keeps_its_handle(void)
     key = aes_key(session, true, "lasting");
     somebody_commits();
     CU_ASSERT_EQUAL(find_label(session, "lasting"), key);
-    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 3);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 3 + PROFILES);
     CU_ASSERT_EQUAL(find_label(session, "lasting"), key);
     end();
 }
@@ -284,9 +284,9 @@ static void what_another_destroyed_is_not_in_the_next_listing(void)
 {
     begin();
     CU_ASSERT(aes_key(session, true, "doomed") != 0);
-    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 2);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 2 + PROFILES);
     somebody_commits();
-    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 2);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 2 + PROFILES);
     CU_ASSERT(find_label(session, "elsewhere") != 0);
     CU_ASSERT_EQUAL(find_label(session, "doomed"), 0);
     end();
@@ -385,7 +385,7 @@ static void a_failing_store_fails_the_search_and_is_asked_again(void)
     CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 0);
     CU_ASSERT_EQUAL(last_rc, KL_STORE);
     read_rc = KL_OK;
-    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 1);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 1 + PROFILES);
     end();
 }
 
@@ -437,7 +437,7 @@ static void the_security_officer_sees_public_objects_alone(void)
     CU_ASSERT_EQUAL(kl_token_login(demo, CKU_SO, so_pin()), KL_OK);
     CU_ASSERT_EQUAL(find_label(session, "private"), 0);
     CU_ASSERT_EQUAL(find_label(session, "master"), 0);
-    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 0);
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 0 + PROFILES);
     end();
 }
 

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include "token/aead_op.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/random.h"
+#include "token/bulk.h"
+#include "token/iv_ring.h"
+#include "token/policy.h"
+#include "token/session.h"
+
+#define AAD_KEPT 65536                  /* memory that stays for the next operation */
+#define WITHHELD_MAX ((size_t)64 << 20) /* of a decryption in parts: nothing is released before its tag is known to be right */
+
+/* Kept by an operation slot for the next use of the same key. */
+struct state {
+    struct kl_aead *aead;
+    uint8_t iv[KL_AEAD_IV_MAX];
+    size_t iv_len;
+    size_t tag_len;
+    bool is_started;
+    uint64_t done;
+    struct kl_bulk aad;
+    struct kl_bulk withheld;
+};
+
+static bool is_zero(const uint8_t *bytes, size_t len)
+{
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < len; i++) any |= bytes[i];
+    return any == 0;
+}
+
+static bool encrypts(enum kl_op_kind kind)
+{
+    return kind == KL_OP_ENCRYPT || kind == KL_OP_MESSAGE_ENCRYPT;
+}
+
+static enum kl_policy policy_of(const struct kl_op *op)
+{
+    const struct kl_token *token = op->session->token;
+
+    return token->policy;
+}
+
+/* --- begin --- */
+
+static enum kl_rc make_state(struct kl_op *op, enum kl_aead_algorithm algorithm)
+{
+    struct state *state = calloc(1, sizeof *state);
+    enum kl_rc rc;
+
+    KL_CHECK(state, KL_MEMORY);
+    rc = kl_key_aead(op->key, op->mech->type, algorithm, &state->aead);
+    if (rc == KL_OK)
+        op->state = state;
+    else
+        free(state);
+    return rc;
+}
+
+/* IV, tag and AAD of what follows. The IV has been chosen. */
+static enum kl_rc take_fields(struct state *state, const struct kl_aead_fields *fields)
+{
+    KL_CHECK(fields->iv && fields->iv_len >= 1 && fields->iv_len <= sizeof state->iv, KL_PARAMETER);
+    KL_CHECK(fields->aad.len <= KL_AEAD_AAD_MAX && (fields->aad.data || fields->aad.len == 0), KL_PARAMETER);
+    state->is_started = false;
+    state->done = 0;
+    state->tag_len = fields->tag_len;
+    state->iv_len = fields->iv_len;
+    memcpy(state->iv, fields->iv, fields->iv_len);
+    return kl_bulk_set(&state->aad, fields->aad);
+}
+
+static struct kl_view iv_of(const struct state *state)
+{
+    return kl_view_of(state->iv, state->iv_len);
+}
+
+static struct kl_iv_deed iv_deed(const struct kl_op *op, size_t len, bool zero)
+{
+    return (struct kl_iv_deed){ .is_aead = true, .is_ladder = op->is_ladder, .is_token = op->is_token, .is_zero = zero, .len = len };
+}
+
+/* An IV of zero bytes may be a request for one; it goes back by the way it came. */
+static enum kl_rc choose_iv(struct kl_op *op, struct state *state, uint8_t *theirs)
+{
+    struct kl_iv_deed deed = iv_deed(op, state->iv_len, is_zero(state->iv, state->iv_len));
+    bool makes = false;
+
+    KL_TRY(kl_policy_iv(policy_of(op), &deed, &makes));
+    if (makes) {
+        KL_TRY(kl_random_fill(state->iv, state->iv_len));
+        memcpy(theirs, state->iv, state->iv_len);
+    }
+    return kl_iv_ring_check(op->session, op->row, iv_of(state));
+}
+
+static enum kl_rc check_iv_to_open(const struct kl_op *op, const struct state *state)
+{
+    KL_CHECK(state->iv_len == KL_IV_USUAL || !op->is_ladder, KL_PARAMETER);
+    return KL_OK;
+}
+
+enum kl_rc kl_aead_op_init(struct kl_op *op, enum kl_op_kind kind, enum kl_aead_algorithm algorithm, const struct kl_aead_fields *fields)
+{
+    struct state *state;
+
+    if (!op->state) KL_TRY(make_state(op, algorithm));
+    state = op->state;
+    if (!fields) return KL_OK;
+    KL_TRY(take_fields(state, fields));
+    return encrypts(kind) ? choose_iv(op, state, fields->iv) : check_iv_to_open(op, state);
+}
+
+static struct kl_aead_params params_of(const struct state *state)
+{
+    return (struct kl_aead_params){ iv_of(state), kl_bulk_view(&state->aad), state->tag_len };
+}
+
+static void note_iv(struct kl_op *op, const struct state *state)
+{
+    kl_iv_ring_note(op->session, op->row, iv_of(state));
+}
+
+/* --- encryption --- */
+
+static enum kl_rc sealed_len(const struct kl_op *op, size_t in_len, size_t *out_len)
+{
+    const struct state *state = op->state;
+
+    KL_CHECK(in_len <= KL_GCM_DATA_MAX, KL_DATA_LENGTH);
+    *out_len = in_len + state->tag_len;
+    return KL_OK;
+}
+
+static enum kl_rc encrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
+{
+    struct state *state = op->state;
+    struct kl_aead_params params = params_of(state);
+
+    KL_TRY(kl_aead_seal(state->aead, &params, in, out->data, out->data + in.len));
+    note_iv(op, state);
+    out->len = in.len + state->tag_len;
+    return KL_OK;
+}
+
+static enum kl_rc start(struct kl_op *op, struct state *state)
+{
+    struct kl_aead_params params = params_of(state);
+
+    if (state->is_started) return KL_OK;
+    KL_TRY(kl_aead_start(state->aead, &params));
+    state->is_started = true;
+    /* From here on ciphertext may have left under this IV. */
+    note_iv(op, state);
+    return KL_OK;
+}
+
+static enum kl_rc encrypt_update_len(const struct kl_op *op, size_t in_len, size_t *out_len)
+{
+    const struct state *state = op->state;
+
+    KL_CHECK(in_len <= KL_GCM_DATA_MAX - state->done, KL_DATA_LENGTH);
+    *out_len = in_len;
+    return KL_OK;
+}
+
+static enum kl_rc encrypt_update(struct kl_op *op, struct kl_view in, struct kl_out *out)
+{
+    struct state *state = op->state;
+
+    if (in.len == 0) return KL_OK;
+    KL_TRY(start(op, state));
+    KL_TRY(kl_aead_update(state->aead, in, out->data));
+    state->done += in.len;
+    out->len = in.len;
+    return KL_OK;
+}
+
+static enum kl_rc tag_len(const struct kl_op *op, size_t *out_len)
+{
+    const struct state *state = op->state;
+
+    *out_len = state->tag_len;
+    return KL_OK;
+}
+
+static enum kl_rc encrypt_final(struct kl_op *op, struct kl_out *out)
+{
+    struct state *state = op->state;
+
+    KL_TRY(start(op, state));
+    KL_TRY(kl_aead_finish(state->aead, out->data, state->tag_len));
+    out->len = state->tag_len;
+    return KL_OK;
+}
+
+/* --- decryption --- */
+
+static enum kl_rc opened_len(const struct kl_op *op, size_t in_len, size_t *out_len)
+{
+    const struct state *state = op->state;
+
+    KL_CHECK(in_len >= state->tag_len && in_len - state->tag_len <= KL_GCM_DATA_MAX, KL_CIPHERTEXT_LENGTH);
+    *out_len = in_len - state->tag_len;
+    return KL_OK;
+}
+
+static enum kl_rc decrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
+{
+    struct state *state = op->state;
+    struct kl_aead_params params = params_of(state);
+    size_t len = in.len - state->tag_len;
+
+    KL_TRY(kl_aead_open(state->aead, &params, kl_view_of(in.data, len), in.data + len, out->data));
+    out->len = len;
+    return KL_OK;
+}
+
+static enum kl_rc withhold(struct state *state, struct kl_view in, size_t most)
+{
+    KL_CHECK(state->withheld.len <= most && in.len <= most - state->withheld.len, KL_DATA_LENGTH);
+    return kl_bulk_add(&state->withheld, in);
+}
+
+static enum kl_rc decrypt_update_len(const struct kl_op *op, size_t in_len, size_t *out_len)
+{
+    (void)op;
+    (void)in_len;
+    *out_len = 0;
+    return KL_OK;
+}
+
+static enum kl_rc decrypt_update(struct kl_op *op, struct kl_view in, struct kl_out *out)
+{
+    struct state *state = op->state;
+
+    out->len = 0;
+    return withhold(state, in, WITHHELD_MAX + state->tag_len);
+}
+
+static enum kl_rc decrypt_final_len(const struct kl_op *op, size_t *out_len)
+{
+    const struct state *state = op->state;
+
+    return opened_len(op, state->withheld.len, out_len);
+}
+
+static enum kl_rc decrypt_final(struct kl_op *op, struct kl_out *out)
+{
+    const struct state *state = op->state;
+
+    return decrypt(op, kl_bulk_view(&state->withheld), out);
+}
+
+/* --- messages --- */
+
+/* A generator's IV is the token's own; a caller's is judged as in an Init. */
+static enum kl_rc choose_message_iv(struct kl_op *op, struct state *state, const struct kl_message *message)
+{
+    struct kl_iv_deed deed = iv_deed(op, message->iv_len, true);
+    bool makes = false;
+
+    if (message->generator == CKG_NO_GENERATE) return choose_iv(op, state, message->iv);
+    KL_TRY(kl_policy_iv(policy_of(op), &deed, &makes));
+    KL_TRY(kl_iv_generate(op->key, message));
+    memcpy(state->iv, message->iv, message->iv_len);
+    return kl_iv_ring_check(op->session, op->row, iv_of(state));
+}
+
+enum kl_rc kl_aead_message_begin(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view aad)
+{
+    struct kl_aead_fields fields = { message->iv, message->iv_len, aad, message->tag_len };
+    struct state *state = op->state;
+
+    KL_TRY(take_fields(state, &fields));
+    return encrypts(kind) ? choose_message_iv(op, state, message) : check_iv_to_open(op, state);
+}
+
+enum kl_rc kl_aead_message_once(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view in,
+                                struct kl_out *out)
+{
+    struct state *state = op->state;
+    struct kl_aead_params params = params_of(state);
+
+    if (encrypts(kind)) {
+        KL_TRY(kl_aead_seal(state->aead, &params, in, out->data, message->tag));
+        note_iv(op, state);
+    } else {
+        KL_TRY(kl_aead_open(state->aead, &params, in, message->tag, out->data));
+    }
+    out->len = in.len;
+    return KL_OK;
+}
+
+enum kl_rc kl_aead_message_next_len(const struct kl_op *op, enum kl_op_kind kind, size_t in_len, bool is_last, size_t *out_len)
+{
+    const struct state *state = op->state;
+
+    if (encrypts(kind)) return encrypt_update_len(op, in_len, out_len);
+    KL_CHECK(in_len <= WITHHELD_MAX - state->withheld.len, KL_DATA_LENGTH);
+    *out_len = is_last ? state->withheld.len + in_len : 0;
+    return KL_OK;
+}
+
+static enum kl_rc encrypt_next(struct kl_op *op, const struct kl_message *message, struct kl_view in, bool is_last, struct kl_out *out)
+{
+    struct state *state = op->state;
+
+    KL_TRY(encrypt_update(op, in, out));
+    if (!is_last) return KL_OK;
+    KL_TRY(start(op, state));
+    return kl_aead_finish(state->aead, message->tag, state->tag_len);
+}
+
+static enum kl_rc decrypt_next(struct kl_op *op, const struct kl_message *message, struct kl_view in, bool is_last, struct kl_out *out)
+{
+    struct state *state = op->state;
+    struct kl_aead_params params = params_of(state);
+
+    KL_TRY(withhold(state, in, WITHHELD_MAX));
+    out->len = 0;
+    if (!is_last) return KL_OK;
+    KL_TRY(kl_aead_open(state->aead, &params, kl_bulk_view(&state->withheld), message->tag, out->data));
+    out->len = state->withheld.len;
+    return KL_OK;
+}
+
+enum kl_rc kl_aead_message_next(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view in, bool is_last,
+                                struct kl_out *out)
+{
+    return encrypts(kind) ? encrypt_next(op, message, in, is_last, out) : decrypt_next(op, message, in, is_last, out);
+}
+
+/* --- end --- */
+
+void kl_aead_op_end(struct kl_op *op)
+{
+    struct state *state = op->state;
+
+    kl_bulk_empty(&state->withheld, 0);
+    kl_bulk_empty(&state->aad, AAD_KEPT);
+}
+
+void kl_aead_op_clear(struct kl_op *op)
+{
+    struct state *state = op->state;
+
+    kl_aead_free(state->aead);
+    kl_bulk_empty(&state->aad, 0);
+    kl_bulk_empty(&state->withheld, 0);
+    free(state);
+    op->state = NULL;
+}
+
+const struct kl_steps kl_aead_encrypt_steps = {
+    .once_len = sealed_len,
+    .once = encrypt,
+    .update_len = encrypt_update_len,
+    .update = encrypt_update,
+    .final_len = tag_len,
+    .final = encrypt_final,
+};
+
+const struct kl_steps kl_aead_decrypt_steps = {
+    .once_len = opened_len,
+    .once = decrypt,
+    .update_len = decrypt_update_len,
+    .update = decrypt_update,
+    .final_len = decrypt_final_len,
+    .final = decrypt_final,
+};

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* IVs that the token makes for messages. */
+#include <string.h>
+
+#include "crypto/random.h"
+#include "token/aead_op.h"
+
+#define RANDOM_BITS 96  /* SP 800-38D 8.2.2: a random field has at least these */
+#define COUNTER_BITS 64 /* a process begins at a random number, so that two processes do not meet */
+
+/* The bits behind the fixed ones become those of `fresh`. */
+static void put_bits(const struct kl_message *message, const uint8_t *fresh)
+{
+    size_t whole = message->fixed_bits / 8;
+    unsigned rest = message->fixed_bits % 8;
+    uint8_t mask = (uint8_t)(0xFF >> rest);
+
+    if (whole == message->iv_len) return;
+    message->iv[whole] = (uint8_t)((message->iv[whole] & ~mask) | (fresh[whole] & mask));
+    memcpy(message->iv + whole + 1, fresh + whole + 1, message->iv_len - whole - 1);
+}
+
+static enum kl_rc by_random(const struct kl_message *message)
+{
+    uint8_t fresh[KL_AEAD_IV_MAX];
+
+    KL_TRY(kl_random_fill(fresh, message->iv_len));
+    put_bits(message, fresh);
+    return KL_OK;
+}
+
+/* A field longer than the counter has zero bits before it. */
+static enum kl_rc by_counter(struct kl_key *key, const struct kl_message *message)
+{
+    uint8_t fresh[KL_AEAD_IV_MAX] = { 0 };
+    struct kl_writer writer = { fresh, sizeof fresh, message->iv_len - 8 };
+    uint64_t number = 0;
+
+    KL_TRY(kl_key_count_iv(key, &number));
+    kl_write_u64(&writer, number);
+    put_bits(message, fresh);
+    return KL_OK;
+}
+
+enum kl_rc kl_iv_generate(struct kl_key *key, const struct kl_message *message)
+{
+    size_t bits = message->iv_len * 8;
+    size_t free_bits;
+
+    KL_CHECK(message->iv_len <= KL_AEAD_IV_MAX && message->fixed_bits <= bits, KL_PARAMETER);
+    free_bits = bits - message->fixed_bits;
+    switch (message->generator) {
+    case CKG_GENERATE:
+        if (free_bits >= RANDOM_BITS) return by_random(message);
+        break;
+    case CKG_GENERATE_RANDOM:
+        if (free_bits >= RANDOM_BITS) return by_random(message);
+        return kl_fail(KL_PARAMETER, "a random IV has at least %d bits that are not fixed", RANDOM_BITS);
+    case CKG_GENERATE_COUNTER:
+        break;
+    default:
+        return kl_fail(KL_PARAMETER, "no such generator of IVs, or none that this token has");
+    }
+    if (free_bits >= COUNTER_BITS) return by_counter(key, message);
+    return kl_fail(KL_PARAMETER, "a counted IV has at least %d bits that are not fixed", COUNTER_BITS);
+}
