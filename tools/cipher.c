@@ -107,7 +107,7 @@ enum kl_rc kl_cipher_finish(struct kl_cipher *cipher, unsigned format)
 void kl_cipher_clear(struct kl_cipher *cipher)
 {
     kl_progress_end(&cipher->progress);
-    kl_aead_free(cipher->aead);
+    kl_envelope_free(cipher->envelope);
     kl_stream_free(cipher->stream);
     kl_key_put(cipher->key);
     kl_record_clear(&cipher->record);

@@ -26,7 +26,7 @@ struct kl_cipher {
     struct kl_progress progress;
     uint8_t *room; /* for plaintext and ciphertext */
     size_t room_len;
-    struct kl_aead *aead;
+    struct kl_envelope *envelope;
     struct kl_stream *stream;
     bool is_open; /* input and output are */
 };

@@ -36,13 +36,14 @@ static enum kl_rc forgotten(struct kl_cipher *cipher, enum kl_rc rc)
 /* `begun` bytes of the envelope have been read to `beginning`. */
 static enum kl_rc envelope(struct kl_cipher *cipher, const uint8_t *beginning, size_t begun)
 {
-    size_t cap = KL_CIPHER_ENVELOPE_MAX + KL_ENVELOPE_OVERHEAD + 1, len;
-    uint8_t *in, *out;
+    size_t cap = KL_CIPHER_ENVELOPE_MAX + KL_ENVELOPE_OVERHEAD_MAX + 1, len;
+    struct kl_out out = { .cap = cap };
+    uint8_t *in;
 
-    KL_TRY(kl_key_aead(cipher->key, KL_ENVELOPE_MECHANISM, KL_AEAD_AES_GCM, &cipher->aead));
-    KL_TRY(kl_cipher_room(cipher, 2 * cap));
+    KL_TRY(kl_envelope_new(cipher->key, kl_ladder_envelope(cipher->cli->ladder), &cipher->envelope));
+    KL_TRY(kl_cipher_room(cipher, cap + out.cap));
     in = cipher->room;
-    out = cipher->room + cap;
+    out.data = cipher->room + cap;
     memcpy(in, beginning, begun);
     KL_TRY(kl_input_read(&cipher->input, in + begun, cap - begun, &len));
     len += begun;
@@ -50,8 +51,8 @@ static enum kl_rc envelope(struct kl_cipher *cipher, const uint8_t *beginning, s
         return kl_fail(KL_DATA_LENGTH, "%s is an envelope of more than %zu MiB", cipher->input.name, KL_CIPHER_ENVELOPE_MAX >> 20);
     }
     if (len < KL_ENVELOPE_OVERHEAD) return kl_fail(KL_CIPHERTEXT_LENGTH, "%s was cut off: an envelope is longer", cipher->input.name);
-    KL_TRY(forgotten(cipher, kl_envelope_open(cipher->aead, cipher->key, cipher->aad, kl_view_of(in, len), out)));
-    return kl_output_write(&cipher->output, kl_view_of(out, len - KL_ENVELOPE_OVERHEAD));
+    KL_TRY(forgotten(cipher, kl_envelope_open(cipher->envelope, cipher->aad, kl_view_of(in, len), &out)));
+    return kl_output_write(&cipher->output, kl_view_of(out.data, out.len));
 }
 
 /* Says how far a stream could be trusted, where part of it has been written out. */

@@ -28,19 +28,20 @@ static enum kl_rc find_key(struct kl_cipher *cipher)
 static enum kl_rc envelope(struct kl_cipher *cipher)
 {
     size_t cap = KL_CIPHER_ENVELOPE_MAX + 1, len;
-    uint8_t *in, *out;
+    struct kl_out out = { .cap = cap + KL_ENVELOPE_OVERHEAD_MAX };
+    uint8_t *in;
 
-    KL_TRY(kl_key_aead(cipher->key, KL_ENVELOPE_MECHANISM, KL_AEAD_AES_GCM, &cipher->aead));
-    KL_TRY(kl_cipher_room(cipher, 2 * cap + KL_ENVELOPE_OVERHEAD));
+    KL_TRY(kl_envelope_new(cipher->key, kl_ladder_envelope(cipher->cli->ladder), &cipher->envelope));
+    KL_TRY(kl_cipher_room(cipher, cap + out.cap));
     in = cipher->room;
-    out = cipher->room + cap;
+    out.data = cipher->room + cap;
     KL_TRY(kl_input_read(&cipher->input, in, cap, &len));
     if (len == cap) {
         return kl_fail(KL_DATA_LENGTH, "%s has more than the %zu MiB of one envelope; leave --envelope out to make a stream",
                        cipher->input.name, KL_CIPHER_ENVELOPE_MAX >> 20);
     }
-    KL_TRY(kl_envelope_seal(cipher->aead, cipher->key, cipher->aad, kl_view_of(in, len), out));
-    return kl_output_write(&cipher->output, kl_view_of(out, len + KL_ENVELOPE_OVERHEAD));
+    KL_TRY(kl_envelope_seal(cipher->envelope, cipher->aad, kl_view_of(in, len), &out));
+    return kl_output_write(&cipher->output, kl_view_of(out.data, out.len));
 }
 
 /* Which chunk is the last is known only once the next has been asked for, so two take turns. */

@@ -69,6 +69,15 @@ static const struct kl_conf_row settings[] = {
                         0,
                         0,
                         NULL },
+    [KL_SET_ENVELOPE] = { { KL_CONF_TOKEN, "envelope", "aes-256-gcm | xaes-256-gcm", "aes-256-gcm",
+                            "How envelopes (CKM_KL_ENVELOPE, keyladder encrypt --envelope) are sealed from now on. XAES has a nonce of 24 bytes, so that one "
+                            "version of a key seals any number of values safely; every envelope is 12 bytes longer. Keys of type CKK_CHACHA20 seal with "
+                            "ChaCha20-Poly1305 all the same. Envelopes of every kind open under either.",
+                            true },
+                          KL_FORM_CHOICE,
+                          0,
+                          0,
+                          NULL },
     [KL_SET_PIN] = { { KL_CONF_TOKEN, "pin", SOURCE_FORM, "",
                        "The user PIN for keyladder(1) and its timers when nobody is there to type it. C_Login always takes its PIN from the caller.",
                        false },

@@ -6,24 +6,25 @@
 #include "base/secret.h"
 #include "crypto/overlap.h"
 
-#define IV_LEN 12 /* what nearly every operation uses, and every engine takes */
-
 /* The first that has what is asked for does it. */
 static const struct kl_aead_engine *const engines[] = {
     &kl_aead_openssl,
+    &kl_aead_xaes,
 };
 #define ENGINES (sizeof engines / sizeof engines[0])
 
 static const struct rules {
+    size_t iv_usual; /* length of nearly every IV; all engines of the algorithm take it */
     size_t tag_min;
 } rules[KL_AEAD_ALGORITHMS] = {
-    [KL_AEAD_AES_GCM] = { .tag_min = 4 },
-    [KL_AEAD_CHACHA20_POLY1305] = { .tag_min = 16 },
+    [KL_AEAD_AES_GCM] = { .iv_usual = 12, .tag_min = 4 },
+    [KL_AEAD_CHACHA20_POLY1305] = { .iv_usual = 12, .tag_min = 16 },
+    [KL_AEAD_XAES_256_GCM] = { .iv_usual = 24, .tag_min = 16 },
 };
 
 /* Lies in the arena. An engine's context is made when an operation first needs it. */
 struct kl_aead {
-    const struct kl_aead_engine *usual; /* for IVs of IV_LEN */
+    const struct kl_aead_engine *usual; /* for IVs of the usual length */
     void *usual_context;
     void *contexts[ENGINES];
     enum kl_aead_algorithm algorithm;
@@ -76,7 +77,7 @@ static enum kl_rc engine_for(struct kl_aead *aead, size_t iv_len, const struct k
 
     *engine = aead->usual;
     *context = aead->usual_context;
-    if (iv_len == IV_LEN) return KL_OK;
+    if (iv_len == rules[aead->algorithm].iv_usual) return KL_OK;
     index = engine_index(aead->algorithm, aead->key_len, iv_len);
     KL_CHECK(index < ENGINES, KL_PARAMETER);
     if (aead->contexts[index] == NULL) KL_TRY(context_make(aead, index));
@@ -92,7 +93,7 @@ static bool tag_len_is_allowed(const struct kl_aead *aead, size_t tag_len)
 
 enum kl_rc kl_aead_new(enum kl_aead_algorithm algorithm, struct kl_view key, struct kl_aead **out)
 {
-    size_t index = engine_index(algorithm, key.len, IV_LEN);
+    size_t index = engine_index(algorithm, key.len, rules[algorithm].iv_usual);
     struct kl_aead *aead;
     enum kl_rc rc;
 
@@ -124,9 +125,17 @@ void kl_aead_free(struct kl_aead *aead)
     kl_arena_free(aead, sizeof *aead);
 }
 
+void kl_aead_rekey(struct kl_aead *aead, struct kl_view key)
+{
+    aead->running = NULL;
+    memcpy(aead->key, key.data, aead->key_len);
+    for (size_t i = 0; i < ENGINES; i++)
+        if (aead->contexts[i] != NULL) engines[i]->rekey(aead->contexts[i]);
+}
+
 const char *kl_aead_engine_name(void)
 {
-    size_t index = engine_index(KL_AEAD_AES_GCM, 32, IV_LEN);
+    size_t index = engine_index(KL_AEAD_AES_GCM, 32, rules[KL_AEAD_AES_GCM].iv_usual);
 
     return index < ENGINES ? engines[index]->name : "none";
 }

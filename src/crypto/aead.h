@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "base/rc.h"
 
-enum kl_aead_algorithm { KL_AEAD_AES_GCM, KL_AEAD_CHACHA20_POLY1305, KL_AEAD_ALGORITHMS };
+enum kl_aead_algorithm { KL_AEAD_AES_GCM, KL_AEAD_CHACHA20_POLY1305, KL_AEAD_XAES_256_GCM, KL_AEAD_ALGORITHMS };
 
 #define KL_AEAD_TAG_MAX 16
 #define KL_GCM_DATA_MAX ((UINT64_C(1) << 36) - 32) /* bytes under one IV, SP 800-38D 5.2.1.1 */
@@ -36,13 +36,15 @@ struct kl_aead_params {
  * answers KL_CIPHERTEXT to a wrong tag. start/update/finish is one encryption or
  * decryption in parts, `finish` gives the tag of the one and checks that of the
  * other; on decryption `update` may give plaintext before the tag is known, so
- * only seal/open and streams that hold the output back are for callers.
+ * only seal/open and streams that hold the output back are for callers. `rekey`
+ * says that the bytes of `key` have changed; NULL where no other engine builds on this one.
  */
 struct kl_aead_engine {
     const char *name;
     size_t context_size;
     bool (*has)(enum kl_aead_algorithm algorithm, size_t key_len, size_t iv_len);
     enum kl_rc (*init)(void *context, enum kl_aead_algorithm algorithm, struct kl_view key);
+    void (*rekey)(void *context);
     enum kl_rc (*seal)(void *context, const struct kl_aead_params *params, struct kl_view in, uint8_t *out, uint8_t *tag);
     enum kl_rc (*open)(void *context, const struct kl_aead_params *params, struct kl_view in, const uint8_t *tag, uint8_t *out);
     enum kl_rc (*start)(void *context, const struct kl_aead_params *params, bool encrypt);
@@ -51,18 +53,20 @@ struct kl_aead_engine {
     void (*clear)(void *context);
 };
 
-/* Keyed context; key of 16, 24 or 32 bytes for AES, 32 for ChaCha20. KL_KEY_SIZE, KL_MEMORY, KL_CRYPTO. */
+/* Keyed context; key of 16, 24 or 32 bytes for AES, 32 for ChaCha20 and XAES. KL_KEY_SIZE, KL_MEMORY, KL_CRYPTO. */
 KL_MUST_USE enum kl_rc kl_aead_new(enum kl_aead_algorithm algorithm, struct kl_view key, struct kl_aead **out);
 /* NULL is allowed. */
 void kl_aead_free(struct kl_aead *aead);
+/* Another key, of the same length, for a context of AES-GCM; ends what was begun. What XAES does for every message. */
+void kl_aead_rekey(struct kl_aead *aead, struct kl_view key);
 /* The engine's name, for `doctor` and the token's model. */
 const char *kl_aead_engine_name(void);
 
 /*
  * Encrypts at once: in.len bytes to `out` and params->tag_len bytes to `tag`. `out` may
  * be in.data (in place); any other overlap is KL_ARG. KL_PARAMETER for an IV or tag
- * length that no engine takes (IVs: GCM 1 to 128 bytes, ChaCha20 12; tags: GCM 4
- * to 16 bytes, ChaCha20 16), KL_DATA_LENGTH beyond KL_GCM_DATA_MAX, KL_CRYPTO.
+ * length that no engine takes (IVs: GCM 1 to 128 bytes, ChaCha20 12, XAES 24; tags:
+ * GCM 4 to 16 bytes, the others 16), KL_DATA_LENGTH beyond KL_GCM_DATA_MAX, KL_CRYPTO.
  * After a failure `out` and `tag` are zeroed.
  */
 KL_MUST_USE enum kl_rc kl_aead_seal(struct kl_aead *aead, const struct kl_aead_params *params, struct kl_view in, uint8_t *out,
@@ -81,5 +85,6 @@ KL_MUST_USE enum kl_rc kl_aead_update(struct kl_aead *aead, struct kl_view in, u
 KL_MUST_USE enum kl_rc kl_aead_finish(struct kl_aead *aead, uint8_t *tag, size_t tag_len);
 
 extern const struct kl_aead_engine kl_aead_openssl;
+extern const struct kl_aead_engine kl_aead_xaes;
 
 #endif

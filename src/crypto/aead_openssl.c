@@ -10,6 +10,7 @@
 /* EVP keeps the expanded key on the heap, wherever this lies. */
 struct direction {
     EVP_CIPHER_CTX *ctx; /* NULL until first needed */
+    bool is_stale;       /* it has a key from before a change */
     size_t iv_len;
 };
 
@@ -23,6 +24,7 @@ struct context {
 static bool has(enum kl_aead_algorithm algorithm, size_t key_len, size_t iv_len)
 {
     if (algorithm == KL_AEAD_CHACHA20_POLY1305) return key_len == 32 && iv_len == IV_LEN;
+    if (algorithm != KL_AEAD_AES_GCM) return false;
     return (key_len == 16 || key_len == 24 || key_len == 32) && iv_len >= 1 && iv_len <= GCM_IV_MAX;
 }
 
@@ -35,6 +37,13 @@ static enum kl_rc init(void *room, enum kl_aead_algorithm algorithm, struct kl_v
     context->cipher = algorithm == KL_AEAD_AES_GCM ? fetched->aes_gcm[(key.len - 16) / 8] : fetched->chacha20_poly1305;
     context->key = key;
     return KL_OK;
+}
+
+static void rekey(void *room)
+{
+    struct context *context = room;
+
+    context->encrypt.is_stale = context->decrypt.is_stale = true;
 }
 
 static enum kl_rc ctx_make(const struct context *context, bool encrypt, EVP_CIPHER_CTX **out)
@@ -58,6 +67,7 @@ static enum kl_rc direction_make(const struct context *context, struct direction
     rc = ctx_make(context, encrypt, &direction->ctx);
     kl_crypto_leave();
     direction->iv_len = IV_LEN;
+    direction->is_stale = false;
     return rc;
 }
 
@@ -71,10 +81,11 @@ static enum kl_rc give_up(struct direction *direction, const char *what)
     return rc;
 }
 
-/* Sets IV and AAD. */
+/* Sets IV and AAD, and a key that has changed: its expansion asks for no memory. */
 static enum kl_rc begin(struct context *context, const struct kl_aead_params *params, bool encrypt)
 {
     struct direction *direction = encrypt ? &context->encrypt : &context->decrypt;
+    const uint8_t *key;
 
     if (direction->ctx == NULL) KL_TRY(direction_make(context, direction, encrypt));
     if (direction->iv_len != params->iv.len) {
@@ -82,7 +93,9 @@ static enum kl_rc begin(struct context *context, const struct kl_aead_params *pa
         if (EVP_CIPHER_CTX_ctrl(direction->ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)params->iv.len, NULL) != 1)
             return give_up(direction, "set the length of an IV");
     }
-    if (EVP_CipherInit_ex2(direction->ctx, NULL, NULL, params->iv.data, -1, NULL) != 1) return give_up(direction, "set an IV");
+    key = direction->is_stale ? context->key.data : NULL;
+    if (EVP_CipherInit_ex2(direction->ctx, NULL, key, params->iv.data, -1, NULL) != 1) return give_up(direction, "set an IV");
+    direction->is_stale = false;
     if (!kl_crypto_feed(direction->ctx, params->aad, NULL)) return give_up(direction, "take associated data");
     return KL_OK;
 }
@@ -167,6 +180,7 @@ const struct kl_aead_engine kl_aead_openssl = {
     .context_size = sizeof(struct context),
     .has = has,
     .init = init,
+    .rekey = rekey,
     .seal = seal,
     .open = open,
     .start = start,

@@ -14,25 +14,43 @@
 
 #define KL_ENVELOPE_MECHANISM UINT64_C(0xCB4C0001) /* CKM_KL_ENVELOPE */
 #define KL_ENVELOPE_HEADER_LEN 20
-#define KL_ENVELOPE_NONCE_LEN 12
 #define KL_ENVELOPE_TAG_LEN 16
-#define KL_ENVELOPE_OVERHEAD (KL_ENVELOPE_HEADER_LEN + KL_ENVELOPE_NONCE_LEN + KL_ENVELOPE_TAG_LEN)
+#define KL_ENVELOPE_OVERHEAD 48     /* bytes that an envelope is longer than what is in it, at least */
+#define KL_ENVELOPE_OVERHEAD_MAX 60 /* with XAES's nonce */
 #define KL_ENVELOPE_AAD_MAX 65536
 
+/* --- format 1 --- */
+
+enum kl_envelope_algorithm { KL_ENVELOPE_AES_256_GCM = 1, KL_ENVELOPE_CHACHA20_POLY1305, KL_ENVELOPE_XAES_256_GCM };
+
+/* The number that an algorithm's API subkey is derived with, so that no two share one; the first has the mechanism's own. */
+uint64_t kl_envelope_number(enum kl_envelope_algorithm algorithm);
+
 /*
- * Format 1. `aead` is kl_key_aead(key, KL_ENVELOPE_MECHANISM, …). out: in.len + KL_ENVELOPE_OVERHEAD bytes, not
- * overlapping `in`. KL_KEY_FUNCTION where the key makes no envelopes; KL_PARAMETER (AAD too long).
+ * Envelopes of one key. Keyed contexts are made when first needed; one operation at a time. `wanted` is what to seal
+ * with (kl_ladder_envelope), but keys of ChaCha20's type seal with ChaCha20-Poly1305; what is opened says itself how it was
+ * sealed. Keeps a reference to the key. KL_KEY_FUNCTION where the key makes no envelopes.
  */
-KL_MUST_USE enum kl_rc kl_envelope_seal(struct kl_aead *aead, const struct kl_key *key, struct kl_view aad, struct kl_view in,
-                                        uint8_t *out);
+struct kl_envelope;
+KL_MUST_USE enum kl_rc kl_envelope_new(struct kl_key *key, enum kl_envelope_algorithm wanted, struct kl_envelope **out);
+/* NULL is allowed. */
+void kl_envelope_free(struct kl_envelope *envelope);
+/* How much longer than its content a sealed envelope will be. */
+size_t kl_envelope_overhead(const struct kl_envelope *envelope);
+/*
+ * `out` must not overlap `in`; out->len is what was written, or is needed (KL_BUFFER: nothing was written). KL_PARAMETER (AAD
+ * too long), KL_DATA_LENGTH.
+ */
+KL_MUST_USE enum kl_rc kl_envelope_seal(struct kl_envelope *envelope, struct kl_view aad, struct kl_view in, struct kl_out *out);
 /*
  * KL_CIPHERTEXT for a wrong tag, a header that is not one, or the id of another key (kl_fail_words() has which);
- * KL_CIPHERTEXT_LENGTH when shorter than an envelope can be. out: in.len - KL_ENVELOPE_OVERHEAD bytes, zeroed on failure.
+ * KL_CIPHERTEXT_LENGTH when shorter than an envelope can be. in.len - KL_ENVELOPE_OVERHEAD bytes are enough for `out`; zeroed on
+ * failure, but for KL_BUFFER.
  */
-KL_MUST_USE enum kl_rc kl_envelope_open(struct kl_aead *aead, const struct kl_key *key, struct kl_view aad, struct kl_view in,
-                                        uint8_t *out);
+KL_MUST_USE enum kl_rc kl_envelope_open(struct kl_envelope *envelope, struct kl_view aad, struct kl_view in, struct kl_out *out);
 
-/* Format 2, streams in constant memory. */
+/* --- format 2: streams in constant memory, AES-256-GCM alone --- */
+
 #define KL_STREAM_CHUNK 65536
 #define KL_STREAM_HEADER_LEN 52 /* header, id, salt */
 struct kl_stream;

@@ -109,10 +109,16 @@ struct kl_view kl_key_bytes(const struct kl_key *key)
     return kl_secret_view(&key->value);
 }
 
-/* Envelopes have a subkey of their own under free keys too: the same bytes never serve two formats. */
+/* CKM_KL_ENVELOPE, or what kl_envelope_number makes of it. */
+static bool is_envelope(uint64_t mechanism)
+{
+    return (uint32_t)mechanism == KL_ENVELOPE_MECHANISM;
+}
+
+/* Envelopes have subkeys of their own under free keys too: the same bytes never serve two formats. */
 static bool uses_subkey(const struct kl_key *key, uint64_t mechanism)
 {
-    return kl_level_is_ladder(kl_key_level(key)) || mechanism == KL_ENVELOPE_MECHANISM;
+    return kl_level_is_ladder(kl_key_level(key)) || is_envelope(mechanism);
 }
 
 enum kl_rc kl_key_for_mechanism(const struct kl_key *key, uint64_t mechanism, size_t len, struct kl_secret *out)
@@ -136,7 +142,7 @@ enum kl_rc kl_key_for_mechanism(const struct kl_key *key, uint64_t mechanism, si
 enum kl_rc kl_key_aead(const struct kl_key *key, uint64_t mechanism, enum kl_aead_algorithm algorithm, struct kl_aead **out)
 {
     KL_AUTO(kl_secret) subkey = { 0 };
-    size_t len = mechanism == KL_ENVELOPE_MECHANISM ? SUBKEY_LEN : key->value.len;
+    size_t len = is_envelope(mechanism) ? SUBKEY_LEN : key->value.len;
 
     KL_TRY(kl_key_for_mechanism(key, mechanism, len, &subkey));
     return kl_aead_new(algorithm, kl_secret_view(&subkey), out);

@@ -193,6 +193,13 @@ bool kl_ladder_lists_master(const struct kl_ladder *ladder)
     return kl_conf_is(ladder->section, KL_SET_LIST_MASTER);
 }
 
+enum kl_envelope_algorithm kl_ladder_envelope(const struct kl_ladder *ladder)
+{
+    bool is_xaes = strcmp(kl_conf_text(ladder->section, KL_SET_ENVELOPE), "xaes-256-gcm") == 0;
+
+    return is_xaes ? KL_ENVELOPE_XAES_256_GCM : KL_ENVELOPE_AES_256_GCM;
+}
+
 enum kl_role kl_ladder_role(const struct kl_ladder *ladder)
 {
     return (enum kl_role)ladder->role;

@@ -14,6 +14,7 @@
 #include "base/conf.h"
 #include "base/rc.h"
 #include "base/secret.h"
+#include "ladder/envelope.h"
 #include "ladder/key.h"
 #include "ladder/record.h"
 #include "store/store.h"
@@ -38,6 +39,8 @@ void kl_ladder_abandon(struct kl_ladder *ladder);
 const char *kl_ladder_name(const struct kl_ladder *ladder);
 /* Setting `list_master`: whether a search that does not name the master shows it. */
 bool kl_ladder_lists_master(const struct kl_ladder *ladder);
+/* Setting `envelope`: what the token's envelopes are to be sealed with. */
+enum kl_envelope_algorithm kl_ladder_envelope(const struct kl_ladder *ladder);
 
 /* What may be known without login. */
 struct kl_token_facts {

@@ -6,93 +6,90 @@
 #include "ladder/envelope.h"
 #include "token/bulk.h"
 #include "token/mech.h"
+#include "token/session.h"
 
 _Static_assert(CKM_KL_ENVELOPE == KL_ENVELOPE_MECHANISM, "one number");
 
-struct envelope {
-    struct kl_aead *aead;
+struct state {
+    struct kl_envelope *envelope;
     struct kl_bulk aad;
 };
 
 static enum kl_rc make_state(struct kl_op *op)
 {
-    struct envelope *envelope = calloc(1, sizeof *envelope);
+    const struct kl_token *token = op->session->token;
+    struct state *state = calloc(1, sizeof *state);
     enum kl_rc rc;
 
-    KL_CHECK(envelope, KL_MEMORY);
-    rc = kl_key_aead(op->key, CKM_KL_ENVELOPE, KL_AEAD_AES_GCM, &envelope->aead);
+    KL_CHECK(state, KL_MEMORY);
+    rc = kl_envelope_new(op->key, kl_ladder_envelope(token->ladder), &state->envelope);
     if (rc == KL_OK)
-        op->state = envelope;
+        op->state = state;
     else
-        free(envelope);
+        free(state);
     return rc;
 }
 
 static enum kl_rc init(struct kl_op *op, enum kl_op_kind kind, struct kl_view parameter)
 {
-    struct envelope *envelope;
+    struct state *state;
 
     (void)kind;
     KL_CHECK(parameter.len <= KL_ENVELOPE_AAD_MAX && (parameter.data || parameter.len == 0), KL_PARAMETER);
-    if (kl_key_envelope_id(op->key).len == 0) {
-        return kl_fail(KL_KEY_FUNCTION, "an imported or derived free key has no id that an envelope could name");
-    }
     if (!op->state) KL_TRY(make_state(op));
-    envelope = op->state;
-    return kl_bulk_set(&envelope->aad, parameter);
+    state = op->state;
+    return kl_bulk_set(&state->aad, parameter);
 }
 
 static enum kl_rc sealed_len(const struct kl_op *op, size_t in_len, size_t *out_len)
 {
-    (void)op;
+    const struct state *state = op->state;
+
     KL_CHECK(in_len <= KL_GCM_DATA_MAX, KL_DATA_LENGTH);
-    *out_len = in_len + KL_ENVELOPE_OVERHEAD;
+    *out_len = in_len + kl_envelope_overhead(state->envelope);
     return KL_OK;
 }
 
+/* At most: with which algorithm it was sealed stands in the envelope, which is not looked at here. */
 static enum kl_rc opened_len(const struct kl_op *op, size_t in_len, size_t *out_len)
 {
     (void)op;
-    KL_CHECK(in_len >= KL_ENVELOPE_OVERHEAD && in_len - KL_ENVELOPE_OVERHEAD <= KL_GCM_DATA_MAX, KL_CIPHERTEXT_LENGTH);
+    KL_CHECK(in_len >= KL_ENVELOPE_OVERHEAD && in_len <= KL_GCM_DATA_MAX + KL_ENVELOPE_OVERHEAD_MAX, KL_CIPHERTEXT_LENGTH);
     *out_len = in_len - KL_ENVELOPE_OVERHEAD;
     return KL_OK;
 }
 
 static enum kl_rc encrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
 {
-    struct envelope *envelope = op->state;
+    struct state *state = op->state;
 
     /* A header comes before the data: there is no room for that in place. */
     KL_CHECK(in.len == 0 || in.data != out->data, KL_ARG);
-    KL_TRY(kl_envelope_seal(envelope->aead, op->key, kl_bulk_view(&envelope->aad), in, out->data));
-    out->len = in.len + KL_ENVELOPE_OVERHEAD;
-    return KL_OK;
+    return kl_envelope_seal(state->envelope, kl_bulk_view(&state->aad), in, out);
 }
 
 static enum kl_rc decrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
 {
-    struct envelope *envelope = op->state;
+    struct state *state = op->state;
 
     KL_CHECK(in.data != out->data, KL_ARG);
-    KL_TRY(kl_envelope_open(envelope->aead, op->key, kl_bulk_view(&envelope->aad), in, out->data));
-    out->len = in.len - KL_ENVELOPE_OVERHEAD;
-    return KL_OK;
+    return kl_envelope_open(state->envelope, kl_bulk_view(&state->aad), in, out);
 }
 
 static void end(struct kl_op *op)
 {
-    struct envelope *envelope = op->state;
+    struct state *state = op->state;
 
-    kl_bulk_empty(&envelope->aad, KL_ENVELOPE_AAD_MAX);
+    kl_bulk_empty(&state->aad, KL_ENVELOPE_AAD_MAX);
 }
 
 static void clear(struct kl_op *op)
 {
-    struct envelope *envelope = op->state;
+    struct state *state = op->state;
 
-    kl_aead_free(envelope->aead);
-    kl_bulk_empty(&envelope->aad, 0);
-    free(envelope);
+    kl_envelope_free(state->envelope);
+    kl_bulk_empty(&state->aad, 0);
+    free(state);
     op->state = NULL;
 }
 

@@ -30,7 +30,7 @@ import urllib.parse
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 
 class Refused(Exception):
@@ -108,16 +108,50 @@ def hkdf(salt, key, info, length=32):
     return E(hmac_sha256(salt or bytes(32), key), info, length)
 
 
-def gcm_open(key, nonce, sealed, aad, what):
+def aead_open(opener, nonce, sealed, aad, what):
     try:
-        return AESGCM(key).decrypt(nonce, sealed, aad)
+        return opener.decrypt(nonce, sealed, aad)
     except (InvalidTag, ValueError):
         raise Refused(what) from None
+
+
+def gcm_open(key, nonce, sealed, aad, what):
+    return aead_open(AESGCM(key), nonce, sealed, aad, what)
+
+
+class XaesGcm:
+    """XAES-256-GCM."""
+
+    def __init__(self, key):
+        self.aes = Cipher(algorithms.AES(key), modes.ECB())
+
+    def blocks(self, data):
+        cipher = self.aes.encryptor()
+        return cipher.update(data) + cipher.finalize()
+
+    def of_message(self, nonce):
+        """What opens and seals the message of a nonce, and its nonce there."""
+        doubled = int.from_bytes(self.blocks(bytes(16)), "big") << 1
+        mask = (doubled ^ 0x87 if doubled >> 128 else doubled) & (1 << 128) - 1
+        made = b"".join((int.from_bytes(u8(0) + u8(number) + b"X" + u8(0) + nonce[:12], "big") ^ mask).to_bytes(16, "big") for number in (1, 2))
+        return AESGCM(self.blocks(made)), nonce[12:]
+
+    def decrypt(self, nonce, sealed, aad):
+        message, rest = self.of_message(nonce)
+        return message.decrypt(rest, sealed, aad)
+
+    def encrypt(self, nonce, plain, aad):
+        message, rest = self.of_message(nonce)
+        return message.encrypt(rest, plain, aad)
 
 
 # ---- "Keys" and "Derivation" ----
 
 CKM_AES_GCM, CKM_KL_ENVELOPE = 0x1087, 0xCB4C0001
+# Others that ladder keys have: for the page's vectors.
+MECHANISMS = {"CKM_AES_CTR": 0x1086, "CKM_AES_GCM": CKM_AES_GCM, "CKM_CHACHA20_POLY1305": 0x4021, "CKM_SHA256_HMAC": 0x251,
+              "CKM_SHA384_HMAC": 0x261, "CKM_SHA512_HMAC": 0x271, "CKM_AES_KEY_WRAP": 0x2109, "CKM_AES_KEY_WRAP_PAD": 0x210A,
+              "CKM_AES_KEY_WRAP_KWP": 0x210B}
 CKO_DATA, CKO_SECRET_KEY = 0, 4
 CKK_GENERIC_SECRET, CKK_AES, CKK_CHACHA20, CKK_HKDF = 0x10, 0x1F, 0x33, 0x42
 SALT_NULL, SALT_DATA = 1, 2
@@ -699,6 +733,8 @@ class Ladder:
 # ---- "Envelopes" ----
 
 MAGIC, TAG, CHUNK = b"KL", 16, 65536
+# By their number in an envelope's header: the cipher, and the length of its nonce.
+ALGORITHMS = {1: (AESGCM, 12), 2: (ChaCha20Poly1305, 12), 3: (XaesGcm, 24)}
 
 
 @dataclasses.dataclass
@@ -717,11 +753,17 @@ def read_exactly(source, length, what):
     return data
 
 
+def envelope_key(key, algorithm):
+    return api_key(key, algorithm - 1 << 32 | CKM_KL_ENVELOPE, 32)
+
+
 def open_envelope(key, header, rest, aad):
-    if len(rest) < 12 + TAG:
+    cipher, nonce_length = ALGORITHMS[header[3]]
+    if len(rest) < nonce_length + TAG:
         raise Refused("the envelope was cut: it has no room for its nonce and tag")
-    return gcm_open(api_key(key, CKM_KL_ENVELOPE, 32), rest[:12], rest[12:], header + rest[:12] + aad,
-                    "the envelope does not open: it was changed, or made with other associated data (--aad) or for a record (--rek)")
+    nonce = rest[:nonce_length]
+    return aead_open(cipher(envelope_key(key, header[3])), nonce, rest[nonce_length:], header + nonce + aad,
+                     "the envelope does not open: it was changed, or made with other associated data (--aad) or for a record (--rek)")
 
 
 def stream_chunks(key, header, source, aad):
@@ -759,8 +801,8 @@ def open_ciphertext(ladder, source, label, aad, record):
     """Yields the plaintext of an envelope or a stream."""
     header = read_exactly(source, 20, "header")
     ciphertext_format, algorithm, key_id = header[2], header[3], header[4:]
-    if header[:2] != MAGIC or ciphertext_format not in (1, 2) or algorithm != 1:
-        raise Refused("this is no ciphertext of keyladder's in format 1 or 2 with AES-256-GCM")
+    if header[:2] != MAGIC or algorithm not in {1: ALGORITHMS, 2: (1,)}.get(ciphertext_format, ()):
+        raise Refused("this is no ciphertext of keyladder's in format 1 or 2 with an algorithm of the page")
     rows = [row for row in ladder.store.rows.values() if row.key_hash == key_id and label in (None, row.label)]
     if not rows:
         raise Refused(f"the key {key_id.hex()} that the ciphertext names is not " + ("in this store" if label is None else f'"{printable(label)}"'))
@@ -835,8 +877,41 @@ def vectors():
 
     table_key = b"\x42" * 32
     yield "the commitment of a DEK", "a621d032fa5ade0f5bb6a5b6e947870a", commitment(table_key).hex()
-    yield "its record subkey", "cb9f638f79c63723873a61f8f10b3f69a1dc750c277ae0c9098ab90e33d3afcc", subkey(table_key, b"record").hex()
-    yield "its key for CKM_AES_GCM", "9446d52e95c1ae138909cb9372ed89d2ccaab4fde42a07251ef5e92b7d816b1a", api_key(table_key, CKM_AES_GCM, 32).hex()
+    for use, value in (
+            ("derive", "08aa3e96a49b62abe4e5b61aebc32739819925959c27eaa2b1b3506afa421bc1"),
+            ("record", "cb9f638f79c63723873a61f8f10b3f69a1dc750c277ae0c9098ab90e33d3afcc"),
+            ("audit", "b45672c614d70397635e015cce742672ddea99ee8f859bfbcc75510797e2503b"),
+            ("stream", "556c1f589c42a275ee1a364cac69265fbc5500ac23493ca42aaa5f677902ada1"),
+            ("commit", "a621d032fa5ade0f5bb6a5b6e947870a7be20626f91934829f028423205e2fc4")):
+        yield f"its {use} subkey", value, subkey(table_key, use.encode()).hex()
+    for name, value in (
+            ("CKM_AES_CTR", "fb8765843e644845aae75729a4a325e91bae3860b11afe1d53413080b6bb60a3"),
+            ("CKM_AES_GCM", "9446d52e95c1ae138909cb9372ed89d2ccaab4fde42a07251ef5e92b7d816b1a"),
+            ("CKM_CHACHA20_POLY1305", "5a2c5ba51bf7675b4ce5f4d6a92a3d75db14ecdd4c540399a2c83ddb6cfc63d0"),
+            ("CKM_AES_KEY_WRAP", "5765faee3c1ad4347ab6f37b078d7ba601a6fcba677c6730fdbaca6d27f3c054"),
+            ("CKM_AES_KEY_WRAP_PAD", "8632f53065739587764c9f2c8dc262054fd1ebf58e9f16338d6cec0896873d25"),
+            ("CKM_AES_KEY_WRAP_KWP", "cfe1bbd6c87341b8620f716122bb291507dbf2e4f0c138624addc87d43db7dd4"),
+            ("CKM_SHA256_HMAC", "3bfb419b852e2eaefc84d38810937b6037b6cc28222c01db32b711f2171d8566"),
+            ("CKM_SHA384_HMAC", "663a88f40d54c3286b4997ecff68c5a2995b9a8c318d6c76fadf55ef84ac681a"),
+            ("CKM_SHA512_HMAC", "57e28dc85afc71e4fc74817de52531de228d0021d1791900af0f99d0ebb3f7e2")):
+        yield f"its key for {name}", value, api_key(table_key, MECHANISMS[name], 32).hex()
+    for algorithm, value, sealed in (
+            (1, "12dc5606def63784797218357bc69d013095a2e84b4cb2977158d183db9da7c8",
+             "4b4c0101a621d032fa5ade0f5bb6a5b6e947870a404142434445464748494a4b2ddd70bf0bfbf70291ca838a7224a5a66768"
+             "d0f30a58206a192a060a476126d73a"),
+            (2, "4defad147fd4f2c432536c62487f531a81c672285c98a5ee8987ea26dbb12fc3",
+             "4b4c0102a621d032fa5ade0f5bb6a5b6e947870a404142434445464748494a4b7a2ecac21a0ceb867dee62bd0affff1572c9"
+             "b45677e80dbf9d6ff78d7fde346a90"),
+            (3, "74cd075cc1be7c6f928afcdc63d8d4966d530e79f0eb55614027c680ddb2807e",
+             "4b4c0103a621d032fa5ade0f5bb6a5b6e947870a404142434445464748494a4b4c4d4e4f5051525354555657323c92868010"
+             "73604cdee8fe7e9a1f8b6fd4d4835a2a1fc4543318f3e7e64a0c45")):
+        cipher, nonce_length = ALGORITHMS[algorithm]
+        beginning = MAGIC + u8(1) + u8(algorithm) + commitment(table_key) + bytes(range(0x40, 0x40 + nonce_length))
+        made = beginning + cipher(envelope_key(table_key, algorithm)).encrypt(beginning[20:], b"alice@example.org", beginning + b"users.email/4711")
+        opened = open_envelope(table_key, beginning[:20], bytes.fromhex(sealed)[20:], b"users.email/4711")
+        yield f"its key for envelopes of algorithm {algorithm}", value, envelope_key(table_key, algorithm).hex()
+        yield f"its envelope of algorithm {algorithm}", sealed, made.hex()
+        yield f"its envelope of algorithm {algorithm}, opened", b"alice@example.org", opened
     yield "its session child", "ba014a8a96b7e7d6ea060761cf8cd7cc287af5c259b6dc215608990d2d672dc7", Child(2, b"4711").derive(table_key).hex()
 
 

@@ -620,7 +620,7 @@ TEST(a_value_of_another_field_or_record_does_not_open)
 
 /* ---- envelopes ---- */
 
-enum { ENVELOPE_MORE = 48 };
+enum { ENVELOPE_MORE = 48, XAES_MORE = 60 };
 
 static CK_RV envelope(CK_SESSION_HANDLE session, bool encrypt, CK_OBJECT_HANDLE key, const char *aad, const void *in, CK_ULONG in_len,
                       CK_BYTE *out, CK_ULONG *out_len)
@@ -726,6 +726,100 @@ TEST(the_length_of_an_envelope_is_told_exactly)
     len = 4;
     EXPECT(p11->C_Decrypt(session, sealed, 5 + ENVELOPE_MORE, out, &len), CKR_BUFFER_TOO_SMALL);
     EXPECT(p11->C_Decrypt(session, sealed, 5 + ENVELOPE_MORE, out, &len), CKR_OK);
+}
+
+/* The same tokens in a new sandbox, and one more setting for "demo"; nobody has them open. */
+static void set_token(const char *setting)
+{
+    char from[sizeof sandbox_dir];
+
+    strcpy(from, sandbox_dir);
+    setenv("P11_TOKEN_SETTINGS", setting, 1);
+    sandbox_copy(from);
+    sandbox_remove(from);
+}
+
+/* What comes of opening it with the field's key. */
+static void opens_as_value(CK_SESSION_HANDLE session, CK_BYTE *sealed, CK_ULONG len)
+{
+    CK_BYTE out[100];
+    CK_ULONG out_len = sizeof out;
+
+    EXPECT(envelope(session, false, find_one(session, "users.email"), "aad", sealed, len, out, &out_len), CKR_OK);
+    CHECK(out_len == 5 && memcmp(out, "value", 5) == 0);
+}
+
+TEST(a_token_set_to_xaes_seals_with_it_and_opens_what_was_sealed_before)
+{
+    CK_BYTE old[100], new[100];
+    CK_ULONG old_len = sizeof old, new_len = sizeof new;
+    CK_SESSION_HANDLE session = user_session();
+
+    NEED(envelope(session, true, a_field(session), "aad", "value", 5, old, &old_len));
+    stop();
+    set_token("envelope = xaes-256-gcm");
+    session = user_session();
+    NEED(envelope(session, true, find_one(session, "users.email"), "aad", "value", 5, new, &new_len));
+    CHECK(memcmp(old, "KL\1\1", 4) == 0 && old_len == 5 + ENVELOPE_MORE);
+    CHECK(memcmp(new, "KL\1\3", 4) == 0 && new_len == 5 + XAES_MORE && memcmp(old + 4, new + 4, 16) == 0);
+    opens_as_value(session, old, old_len);
+    opens_as_value(session, new, new_len);
+    stop();
+    set_token("envelope = aes-256-gcm");
+    session = user_session();
+    opens_as_value(session, old, old_len);
+    opens_as_value(session, new, new_len);
+}
+
+TEST(the_length_of_a_xaes_envelope_is_told_exactly_and_that_of_its_content_at_most)
+{
+    CK_MECHANISM mech = { CKM_KL_ENVELOPE, NULL, 0 };
+    CK_BYTE sealed[100], out[100];
+    CK_SESSION_HANDLE session;
+    CK_OBJECT_HANDLE fek;
+    CK_ULONG len = 0;
+
+    set_token("envelope = xaes-256-gcm");
+    session = user_session();
+    fek = a_field(session);
+    NEED(p11->C_EncryptInit(session, &mech, fek));
+    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "value", 5, NULL, &len));
+    CHECK(len == 5 + XAES_MORE);
+    len--;
+    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "value", 5, sealed, &len), CKR_BUFFER_TOO_SMALL);
+    CHECK(len == 5 + XAES_MORE);
+    EXPECT(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "value", 5, sealed, &len), CKR_OK);
+    NEED(p11->C_DecryptInit(session, &mech, fek));
+    len = 0;
+    NEED(p11->C_Decrypt(session, sealed, 5 + XAES_MORE, NULL, &len));
+    CHECK(len >= 5 && len <= 5 + XAES_MORE - ENVELOPE_MORE);
+    memset(out, 0x5a, sizeof out);
+    EXPECT(p11->C_Decrypt(session, sealed, 5 + XAES_MORE, out, &len), CKR_OK);
+    CHECK(len == 5 && memcmp(out, "value", 5) == 0 && out[5] == 0x5a);
+}
+
+TEST(a_chacha20_key_makes_chacha20_envelopes_whatever_is_set)
+{
+    CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_ULONG(CKA_KEY_TYPE, CKK_CHACHA20) };
+    CK_BYTE sealed[2][100], out[100];
+    CK_ULONG len[2] = { 100, 100 }, out_len = sizeof out;
+    CK_SESSION_HANDLE session = user_session();
+    CK_OBJECT_HANDLE key = 0;
+
+    NEED(hkdf_try(session, a_field(session), NULL, 0, "1", 1, template, 2, &key));
+    NEED(envelope(session, true, key, "aad", "value", 5, sealed[0], &len[0]));
+    stop();
+    set_token("envelope = xaes-256-gcm");
+    session = user_session();
+    NEED(hkdf_try(session, find_one(session, "users.email"), NULL, 0, "1", 1, template, 2, &key));
+    NEED(envelope(session, true, key, "aad", "value", 5, sealed[1], &len[1]));
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(memcmp(sealed[i], "KL\1\2", 4) == 0 && len[i] == 5 + ENVELOPE_MORE);
+        out_len = sizeof out;
+        EXPECT(envelope(session, false, key, "aad", sealed[i], len[i], out, &out_len), CKR_OK);
+        sealed[i][3] = 1;
+        EXPECT(envelope(session, false, key, "aad", sealed[i], len[i], out, &out_len), CKR_ENCRYPTED_DATA_INVALID);
+    }
 }
 
 TEST(any_changed_bit_of_an_envelope_is_found)
@@ -923,6 +1017,9 @@ const struct test ladder_tests[] = {
     T(an_envelope_goes_there_and_back_with_every_kind_of_key, OURS),
     T(envelopes_of_one_value_differ_and_may_be_empty, OURS),
     T(the_length_of_an_envelope_is_told_exactly, OURS),
+    T(a_token_set_to_xaes_seals_with_it_and_opens_what_was_sealed_before, OURS),
+    T(the_length_of_a_xaes_envelope_is_told_exactly_and_that_of_its_content_at_most, OURS),
+    T(a_chacha20_key_makes_chacha20_envelopes_whatever_is_set, OURS),
     T(any_changed_bit_of_an_envelope_is_found, OURS),
     T(an_envelope_opens_only_with_its_key_and_its_associated_data, OURS),
     T(an_envelope_is_no_gcm_ciphertext_of_the_same_key, OURS),

@@ -178,8 +178,8 @@ static bool exit_after_use(void)
 
 static bool seal_and_open(enum kl_aead_algorithm algorithm)
 {
-    uint8_t key[32] = { 1 }, iv[12] = { 2 }, data[40] = { 3 }, out[40], tag[16];
-    struct kl_aead_params params = { .iv = { iv, 12 }, .aad = { key, 7 }, .tag_len = 16 };
+    uint8_t key[32] = { 1 }, iv[24] = { 2 }, data[40] = { 3 }, out[40], tag[16];
+    struct kl_aead_params params = { .iv = { iv, algorithm == KL_AEAD_XAES_256_GCM ? 24 : 12 }, .aad = { key, 7 }, .tag_len = 16 };
     struct kl_aead *aead = NULL;
     bool good = kl_aead_new(algorithm, (struct kl_view){ key, 32 }, &aead) == KL_OK;
 
@@ -252,6 +252,7 @@ static void an_empty_error_queue_stays_empty(void)
     errors_push(0);
     CU_ASSERT(seal_and_open(KL_AEAD_AES_GCM));
     CU_ASSERT(seal_and_open(KL_AEAD_CHACHA20_POLY1305));
+    CU_ASSERT(seal_and_open(KL_AEAD_XAES_256_GCM));
     CU_ASSERT(hash_and_derive());
     CU_ASSERT(errors_are_as_found(0));
 }
@@ -263,6 +264,7 @@ static void the_hosts_errors_and_marks_stay_as_they_were(void)
     ERR_raise(ERR_LIB_USER, 200);
     CU_ASSERT(seal_and_open(KL_AEAD_AES_GCM));
     CU_ASSERT(seal_and_open(KL_AEAD_CHACHA20_POLY1305));
+    CU_ASSERT(seal_and_open(KL_AEAD_XAES_256_GCM));
     CU_ASSERT(hash_and_derive());
     SAME(ERR_GET_REASON(ERR_peek_last_error()), 200);
     SAME(ERR_pop_to_mark(), 1);

@@ -5,6 +5,7 @@
 
 #include "crypto/lib.h"
 #include "ladder/internal.h"
+#include "page.h"
 
 static struct kl_key *make_key(enum kl_level level, uint8_t fill)
 {
@@ -154,20 +155,50 @@ static void a_ladder_key_of_another_size_is_refused(void)
     kl_key_put(parent);
 }
 
-static void every_mechanism_and_every_inner_use_has_a_subkey_of_its_own(void)
-{
-    static const uint64_t mechanisms[] = { 0x1087, 0x1086, 0x251, 0x4021, 0x2109, KL_ENVELOPE_MECHANISM };
-    static const char *const uses[] = { "derive", "record", "commit", "audit", "stream" };
-    enum { COUNT = 6 + 5 };
-    struct kl_key *key = make_key(KL_LEVEL_DEK, 9);
-    struct kl_secret subkeys[COUNT] = { 0 };
+/* Every number that may stand in the info of an API subkey, and its row on the page. */
+static const struct {
+    uint64_t number;
+    const char *row;
+} mechanisms[] = {
+    { 0x1086, "key for CKM_AES_CTR (0x1086)" },
+    { 0x1087, "key for CKM_AES_GCM (0x1087)" },
+    { 0x4021, "key for CKM_CHACHA20_POLY1305 (0x4021)" },
+    { 0x2109, "key for CKM_AES_KEY_WRAP (0x2109)" },
+    { 0x210A, "key for CKM_AES_KEY_WRAP_PAD (0x210a)" },
+    { 0x210B, "key for CKM_AES_KEY_WRAP_KWP (0x210b)" },
+    { 0x251, "key for CKM_SHA256_HMAC (0x251)" },
+    { 0x261, "key for CKM_SHA384_HMAC (0x261)" },
+    { 0x271, "key for CKM_SHA512_HMAC (0x271)" },
+    { KL_ENVELOPE_MECHANISM, "key for envelopes of algorithm 1 (0xCB4C0001)" },
+    { UINT64_C(0x1CB4C0001), "key for envelopes of algorithm 2 (0x1CB4C0001)" },
+    { UINT64_C(0x2CB4C0001), "key for envelopes of algorithm 3 (0x2CB4C0001)" },
+};
+static const struct {
+    const char *use;
+    const char *row;
+} uses[] = {
+    { "derive", "`derive` subkey" }, { "record", "`record` subkey" }, { "commit", "`commit` subkey" },
+    { "audit", "`audit` subkey" },   { "stream", "`stream` subkey" },
+};
+enum { MECHANISMS = sizeof mechanisms / sizeof *mechanisms, USES = sizeof uses / sizeof *uses, SUBKEYS = MECHANISMS + USES };
 
-    for (size_t i = 0; i < 6; i++) CU_ASSERT_FATAL(kl_key_for_mechanism(key, mechanisms[i], 32, &subkeys[i]) == KL_OK);
-    for (size_t i = 0; i < 5; i++) CU_ASSERT_FATAL(kl_key_subkey(key, uses[i], &subkeys[6 + i]) == KL_OK);
-    for (size_t i = 0; i < COUNT; i++) {
+static void make_subkeys(const struct kl_key *key, struct kl_secret out[SUBKEYS])
+{
+    for (size_t i = 0; i < MECHANISMS; i++) CU_ASSERT_FATAL(kl_key_for_mechanism(key, mechanisms[i].number, 32, &out[i]) == KL_OK);
+    for (size_t i = 0; i < USES; i++) CU_ASSERT_FATAL(kl_key_subkey(key, uses[i].use, &out[MECHANISMS + i]) == KL_OK);
+}
+
+static void every_mechanism_and_every_inner_use_has_a_subkey_of_its_own_and_the_page_has_it(void)
+{
+    struct kl_key *key = make_key(KL_LEVEL_DEK, 0x42);
+    struct kl_secret subkeys[SUBKEYS] = { 0 };
+
+    make_subkeys(key, subkeys);
+    for (size_t i = 0; i < SUBKEYS; i++) {
         for (size_t j = 0; j < i; j++) CU_ASSERT(!kl_secret_equal(&subkeys[i], &subkeys[j]));
+        CU_ASSERT(page_has(i < MECHANISMS ? mechanisms[i].row : uses[i - MECHANISMS].row, kl_secret_view(&subkeys[i])));
     }
-    for (size_t i = 0; i < COUNT; i++) kl_secret_clear(&subkeys[i]);
+    for (size_t i = 0; i < SUBKEYS; i++) kl_secret_clear(&subkeys[i]);
     CU_ASSERT(kl_key_bytes(key).len == 0);
     kl_key_put(key);
 }
@@ -184,6 +215,20 @@ static void a_free_key_is_used_as_it_is_and_for_envelopes_is_not(void)
     CU_ASSERT(kl_key_for_mechanism(key, KL_ENVELOPE_MECHANISM, 32, &envelope) == KL_OK);
     CU_ASSERT(!kl_secret_equal(&gcm, &envelope));
     CU_ASSERT(kl_key_for_mechanism(key, 0x1087, 16, &wrong) == KL_KEY_SIZE);
+    kl_key_put(key);
+}
+
+static void each_algorithm_of_envelopes_has_a_number_of_its_own(void)
+{
+    struct kl_key *key = make_key(KL_LEVEL_FREE, 3);
+    KL_AUTO(kl_secret) xaes = { 0 };
+
+    CU_ASSERT(kl_envelope_number(KL_ENVELOPE_AES_256_GCM) == KL_ENVELOPE_MECHANISM);
+    CU_ASSERT(kl_envelope_number(KL_ENVELOPE_CHACHA20_POLY1305) == UINT64_C(0x1CB4C0001));
+    CU_ASSERT(kl_envelope_number(KL_ENVELOPE_XAES_256_GCM) == UINT64_C(0x2CB4C0001));
+    /* Under free keys too the number is one of a subkey. */
+    CU_ASSERT(kl_key_for_mechanism(key, kl_envelope_number(KL_ENVELOPE_XAES_256_GCM), 32, &xaes) == KL_OK);
+    CU_ASSERT(!kl_view_is(kl_secret_view(&xaes), kl_key_bytes(key)));
     kl_key_put(key);
 }
 
@@ -230,7 +275,8 @@ int main(void)
                                          UNIT(a_record_id_is_1_to_1024_bytes),
                                          UNIT(a_record_key_and_a_free_key_have_no_children),
                                          UNIT(a_ladder_key_of_another_size_is_refused),
-                                         UNIT(every_mechanism_and_every_inner_use_has_a_subkey_of_its_own),
+                                         UNIT(every_mechanism_and_every_inner_use_has_a_subkey_of_its_own_and_the_page_has_it),
+                                         UNIT(each_algorithm_of_envelopes_has_a_number_of_its_own),
                                          UNIT(a_free_key_is_used_as_it_is_and_for_envelopes_is_not),
                                          UNIT(an_imported_key_has_no_commitment),
                                          UNIT(subkeys_are_those_of_the_published_vector) };

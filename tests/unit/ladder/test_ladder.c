@@ -361,6 +361,19 @@ static void a_token_of_another_environment_is_refused(void)
     END();
 }
 
+static void envelopes_are_to_be_sealed_with_what_is_set(void)
+{
+    char command[512];
+
+    BEGIN();
+    CU_ASSERT(kl_ladder_envelope(at.ladder) == KL_ENVELOPE_AES_256_GCM);
+    snprintf(command, sizeof(command), "sed -i 's/^roots = local/roots = local\\nenvelope = xaes-256-gcm/' %s", at.conf_path);
+    CU_ASSERT_FATAL(system(command) == 0);
+    CU_ASSERT(fixture_reopen(&at));
+    CU_ASSERT(kl_ladder_envelope(at.ladder) == KL_ENVELOPE_XAES_256_GCM);
+    END();
+}
+
 static void a_token_made_anew_is_set_aside_first_and_wants_the_right_pin(void)
 {
     struct kl_record record = { 0 };
@@ -432,4 +445,5 @@ UNIT_MAIN("ladder/ladder", UNIT(a_token_whose_first_record_was_removed_is_not_ta
           UNIT(a_change_is_sealed_anew_and_an_old_copy_of_the_record_is_refused), UNIT(the_security_officer_opens_no_key),
           UNIT(private_data_comes_back_and_is_nowhere_in_the_file), UNIT(a_wrong_passphrase_opens_no_key_and_says_so),
           UNIT(the_root_is_asked_again_when_its_time_is_over), UNIT(a_token_of_another_environment_is_refused),
-          UNIT(a_token_made_anew_is_set_aside_first_and_wants_the_right_pin), UNIT(a_whole_token_verifies_and_a_changed_one_does_not))
+          UNIT(envelopes_are_to_be_sealed_with_what_is_set), UNIT(a_token_made_anew_is_set_aside_first_and_wants_the_right_pin),
+          UNIT(a_whole_token_verifies_and_a_changed_one_does_not))
