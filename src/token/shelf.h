@@ -104,5 +104,8 @@ bool kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, const str
 void kl_shelf_end_session(struct kl_shelf *shelf, CK_SESSION_HANDLE session);
 void kl_shelf_end_private(struct kl_shelf *shelf);
 void kl_shelf_end_all(struct kl_shelf *shelf);
+void kl_shelf_end_orphans(struct kl_shelf *shelf);
+/* For who forks (base/fork.h). */
+pthread_mutex_t *kl_shelf_lock(struct kl_shelf *shelf);
 
 #endif
