@@ -52,11 +52,11 @@ static bool show_all(kl_lock_fn *each, void *user)
 
 static bool take_all(void)
 {
-    int64_t deadline = kl_clock_system.steady() + longest_wait;
+    int64_t deadline = kl_clock->steady() + longest_wait;
 
     while (kl_module_is_open()) {
         if (kl_fork_take_locks(show_all)) return true;
-        if (kl_clock_system.steady() >= deadline) break;
+        if (kl_clock->steady() >= deadline) break;
         usleep(500);
     }
     return false;

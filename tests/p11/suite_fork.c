@@ -676,16 +676,15 @@ static void make_an_object(const struct before *before)
     NEED(p11->C_DestroyObject(before->session, find_one(before->session, "doomed")));
 }
 
-static int told[2]; /* a pipe */
+static int looked[2]; /* a pipe */
 
 static void wait_for_an_object(const struct before *before)
 {
-    char byte;
     double until;
 
-    NEED(key_try(before->session, "edS", &(CK_OBJECT_HANDLE){ 0 }));
+    /* What is not there is remembered too. */
     CHECK(find_one(before->session, "by the parent") == 0);
-    if (read(told[0], &byte, 1) != 1) fail_at(__FILE__, __LINE__, "the parent is gone");
+    if (write(looked[1], "x", 1) != 1) fail_at(__FILE__, __LINE__, "the pipe takes nothing");
     until = now_seconds() + 15;
     while (find_one(before->session, "by the parent") == 0 && now_seconds() < until) usleep(20000);
     CHECK(find_one(before->session, "by the parent") != 0);
@@ -695,6 +694,7 @@ TEST(under_inherit_parent_and_child_see_each_others_objects)
 {
     struct before before = prepare_to_inherit();
     double until;
+    char byte;
     pid_t pid;
 
     NEED(p11->C_SetAttributeValue(before.session, key_make(before.session, "edST"), (CK_ATTRIBUTE[]){ A_TEXT(CKA_LABEL, "doomed") }, 1));
@@ -703,7 +703,7 @@ TEST(under_inherit_parent_and_child_see_each_others_objects)
     while (find_one(before.session, "by a child") == 0 && now_seconds() < until) usleep(20000);
     CHECK(find_one(before.session, "by a child") != 0);
     CHECK(find_one(before.session, "doomed") == 0);
-    if (pipe(told) != 0) die_at(__FILE__, __LINE__, "pipe: %s", strerror(errno));
+    if (pipe(looked) != 0) die_at(__FILE__, __LINE__, "pipe: %s", strerror(errno));
     fflush(stdout);
     pid = fork();
     if (pid == 0) {
@@ -711,8 +711,9 @@ TEST(under_inherit_parent_and_child_see_each_others_objects)
         fflush(stdout);
         _exit(failures != 0);
     }
+    close(looked[1]);
+    if (read(looked[0], &byte, 1) != 1) fail_at(__FILE__, __LINE__, "the child is gone");
     NEED(p11->C_SetAttributeValue(before.session, key_make(before.session, "edST"), (CK_ATTRIBUTE[]){ A_TEXT(CKA_LABEL, "by the parent") }, 1));
-    if (write(told[1], "x", 1) != 1) fail_at(__FILE__, __LINE__, "the pipe takes nothing");
     child_went_well(pid);
 }
 
