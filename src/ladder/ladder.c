@@ -72,12 +72,13 @@ void kl_ladder_abandon(struct kl_ladder *ladder)
     if (ladder && ladder->store) kl_store_abandon(ladder->store);
 }
 
-void kl_ladder_inherit(struct kl_ladder *ladder)
+void kl_ladder_inherit(struct kl_ladder *ladder, bool with_login)
 {
     /* Whoever was opening the store or asking a root did not come along. */
     ladder->opening = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     ladder->opened = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     ladder->is_opening = false;
+    if (!with_login) forget(ladder);
     if (!ladder->store) return;
     ladder->parents = ladder->store;
     ladder->store = NULL;

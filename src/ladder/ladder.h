@@ -37,10 +37,10 @@ void kl_ladder_free(struct kl_ladder *ladder);
 /* In a forked child, instead of free. */
 void kl_ladder_abandon(struct kl_ladder *ladder);
 /*
- * In a forked child that goes on with its parent's login and keys: abandons the connection to the store, which is opened
- * anew at the first need. kl_ladder_lock was held at the fork and is free by now.
+ * In a forked child that goes on with its parent's keys: abandons the connection to the store, which is opened anew at the
+ * first need, and the login too where the parent was about to end it. kl_ladder_lock was held at the fork and is free by now.
  */
-void kl_ladder_inherit(struct kl_ladder *ladder);
+void kl_ladder_inherit(struct kl_ladder *ladder, bool with_login);
 /* For who forks (base/fork.h). */
 pthread_mutex_t *kl_ladder_lock(struct kl_ladder *ladder);
 const char *kl_ladder_name(const struct kl_ladder *ladder);

@@ -96,7 +96,7 @@ void kl_token_inherit(struct kl_token *token)
     token->is_changing = false;
     token->sessions = 0;
     token->rw_sessions = 0;
-    kl_ladder_inherit(token->ladder);
+    kl_ladder_inherit(token->ladder, !atomic_load(&token->is_ending));
 }
 
 void kl_token_settle(struct kl_token *token)

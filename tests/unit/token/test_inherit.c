@@ -195,6 +195,8 @@ static void *hold_for_a_while(void *unused)
     atomic_store(&step, 1);
     pause_for(20);
     pthread_mutex_unlock(which);
+    /* A thread that had ended would be missed, in the child, by who looks for races. */
+    while (atomic_load(&step) == 1) pause_for(1);
     return NULL;
 }
 
@@ -208,6 +210,7 @@ static bool hold_it(void *user, pthread_mutex_t *lock)
     CU_ASSERT_EQUAL_FATAL(pthread_create(&holder, NULL, hold_for_a_while, NULL), 0);
     while (atomic_load(&step) == 0) pause_for(1);
     CU_ASSERT_EQUAL(unit_in_child(goes_on), 0);
+    atomic_store(&step, 2);
     pthread_join(holder, NULL);
     return true;
 }
