@@ -72,12 +72,12 @@ static const char interface_name[] = "PKCS 11";
  * would be wrong under `fork = reset`: the child has to initialise anew.
  */
 enum { INTERFACES = 4 };
-#define INTERFACES_WITH(flags)                                                           \
-    {                                                                                    \
-        { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_2), (flags) },  \
-        { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_1), (flags) },  \
-        { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_0), (flags) },  \
-        { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_2_40), (flags) }, \
+#define INTERFACES_WITH(flags)                                                               \
+    {                                                                                        \
+        { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_2), (flags) },      \
+            { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_1), (flags) },  \
+            { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_0), (flags) },  \
+            { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_2_40), (flags) }, \
     }
 static const CK_INTERFACE interfaces[2][INTERFACES] = {
     [false] = INTERFACES_WITH(0),

@@ -24,7 +24,7 @@ struct kl_token {
     CK_ULONG rw_sessions;
     bool is_changing; /* a login, logout, C_InitToken or the last close is under way; others wait on `changed` */
     pthread_cond_t changed;
-    _Atomic bool is_ending; /* a login is being ended, which a forked child must do to the end */
+    _Atomic bool is_ending;       /* a login is being ended, which a forked child must do to the end */
     _Atomic CK_ULONG login_epoch; /* one more at every logout: operations from before are dead */
     _Atomic bool is_known;        /* the token has been seen to be initialised, which it then stays */
     _Atomic enum kl_rc told;      /* what the log has last been told about the store, so that it is told once */

@@ -202,6 +202,7 @@ static void *busy(void *arg)
         EXPECT(unseal(session, shared, sealed, len, NULL, out, &out_len), CKR_OK);
         if (find_one(session, "forked") != shared) fail_at(__FILE__, __LINE__, "the key is not found");
         NEED(p11->C_DestroyObject(session, key_make(session, rounds[me] % 16 ? "edS" : "edST")));
+        if (rounds[me] % 4 == 0) NEED(p11->C_CloseSession(open_session(0)));
         rounds[me]++;
     }
     NEED(p11->C_CloseSession(session));
@@ -672,7 +673,8 @@ TEST(under_inherit_parent_and_child_never_make_the_same_iv)
 
 static void make_an_object(const struct before *before)
 {
-    NEED(p11->C_SetAttributeValue(before->session, key_make(before->session, "edST"), (CK_ATTRIBUTE[]){ A_TEXT(CKA_LABEL, "by a child") }, 1));
+    NEED(p11->C_SetAttributeValue(before->session, key_make(before->session, "edST"), (CK_ATTRIBUTE[]){ A_TEXT(CKA_LABEL, "by a child") },
+                                  1));
     NEED(p11->C_DestroyObject(before->session, find_one(before->session, "doomed")));
 }
 
@@ -713,7 +715,8 @@ TEST(under_inherit_parent_and_child_see_each_others_objects)
     }
     close(looked[1]);
     if (read(looked[0], &byte, 1) != 1) fail_at(__FILE__, __LINE__, "the child is gone");
-    NEED(p11->C_SetAttributeValue(before.session, key_make(before.session, "edST"), (CK_ATTRIBUTE[]){ A_TEXT(CKA_LABEL, "by the parent") }, 1));
+    NEED(p11->C_SetAttributeValue(before.session, key_make(before.session, "edST"), (CK_ATTRIBUTE[]){ A_TEXT(CKA_LABEL, "by the parent") },
+                                  1));
     child_went_well(pid);
 }
 

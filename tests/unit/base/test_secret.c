@@ -680,6 +680,6 @@ UNIT_MAIN("base/secret", UNIT(a_new_secret_is_zero_and_as_long_as_asked), UNIT(a
           UNIT(at_the_limit_new_secrets_are_refused_and_old_ones_stay), UNIT(allowed_to_a_process_goes_on_unlocked_and_says_so),
           UNIT(a_process_of_limited_address_space_has_its_secrets_too), UNIT(a_child_finds_zeros_where_its_parents_secrets_were),
           UNIT(a_child_inherits_secrets_where_that_is_the_rule), UNIT(a_child_that_inherits_locks_again),
-          UNIT(a_child_that_abandons_begins_with_an_empty_arena),
-          UNIT(abandoned_secrets_are_out_of_reach_under_either_rule), UNIT(threads_give_back_what_other_threads_took),
-          UNIT(a_child_forked_amid_threads_does_not_wait_for_their_locks), UNIT(calls_of_the_system_that_fail_are_told_and_lose_nothing))
+          UNIT(a_child_that_abandons_begins_with_an_empty_arena), UNIT(abandoned_secrets_are_out_of_reach_under_either_rule),
+          UNIT(threads_give_back_what_other_threads_took), UNIT(a_child_forked_amid_threads_does_not_wait_for_their_locks),
+          UNIT(calls_of_the_system_that_fail_are_told_and_lose_nothing))

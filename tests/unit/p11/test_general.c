@@ -184,4 +184,5 @@ static void the_function_list_is_that_of_2_40(void)
 UNIT_MAIN("p11/general", UNIT(initialize_takes_what_callers_send), UNIT(initialize_refuses_half_a_set_of_callbacks_and_reserved_words),
           UNIT(initialize_cannot_use_the_callers_locks_alone), UNIT(twice_is_told_in_both_directions),
           UNIT(an_interface_is_found_before_initialize_by_name_or_version_or_neither), UNIT(what_is_no_interface_of_ours_is_a_bad_argument),
-          UNIT(the_last_initialize_decides_whether_interfaces_are_fork_safe), UNIT(the_list_of_interfaces_keeps_to_its_count), UNIT(the_function_list_is_that_of_2_40))
+          UNIT(the_last_initialize_decides_whether_interfaces_are_fork_safe), UNIT(the_list_of_interfaces_keeps_to_its_count),
+          UNIT(the_function_list_is_that_of_2_40))

@@ -336,6 +336,6 @@ static void a_fork_does_not_wait_for_transactions(void)
 
 UNIT_MAIN("store/fork", UNIT(children_of_a_busy_parent_open_the_store_and_nothing_is_lost), UNIT(children_made_without_any_handler_do_too),
           UNIT(a_store_of_the_parents_is_refused_in_the_child_and_left_alone), UNIT(an_abandoned_stores_mark_still_tells_of_commits),
-          UNIT(a_child_inherits_no_lock_of_its_parents_transaction),
-          UNIT(a_child_that_closes_its_own_leaves_the_parents_locks), UNIT(children_of_children_are_children_too),
-          UNIT(the_parent_may_close_and_open_again_while_a_child_lives), UNIT(a_fork_does_not_wait_for_transactions))
+          UNIT(a_child_inherits_no_lock_of_its_parents_transaction), UNIT(a_child_that_closes_its_own_leaves_the_parents_locks),
+          UNIT(children_of_children_are_children_too), UNIT(the_parent_may_close_and_open_again_while_a_child_lives),
+          UNIT(a_fork_does_not_wait_for_transactions))
