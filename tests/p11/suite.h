@@ -24,7 +24,7 @@ struct test {
 #define TEST(name) static void name(void)
 
 extern const struct test general_tests[], login_tests[], object_tests[], policy_tests[], gcm_tests[], ladder_tests[], fork_tests[],
-    vendor_tests[];
+    vendor_tests[], inherit_tests[];
 
 /* ---- the table of functions.def ---- */
 enum answer { HERE, LATER, NEVER, PARALLEL };
