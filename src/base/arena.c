@@ -386,6 +386,39 @@ void kl_arena_abandon(void)
     atomic_store(&base, NULL);
 }
 
+/*
+ * What lies there is locked as it lies, and what is written to later when it is: the child shares its parent's pages until
+ * one of them writes, and mlock alone would copy every one of them at every fork.
+ */
+static bool lock_again(uint8_t *from, size_t len)
+{
+    return mlock2(from, len, MLOCK_ONFAULT) == 0 || mlock(from, len) == 0;
+}
+
+enum kl_rc kl_arena_inherit(void)
+{
+    uint8_t *from = atomic_load(&base);
+    size_t len = from == NULL ? 0 : bytes_of(pool.open - STEP);
+    enum kl_rc rc;
+
+    pool.locked = 0;
+    if (len == 0 || lock_again(from + bytes_of(STEP), len)) {
+        pool.locked = len;
+        return KL_OK;
+    }
+    rc = say_unlocked(len);
+    munlock(from + bytes_of(STEP), len);
+    return atomic_load(&may_be_unlocked) ? KL_OK : rc;
+}
+
+bool kl_arena_show_locks(kl_lock_fn *each, void *user)
+{
+    bool goes_on = true;
+
+    for (unsigned i = 0; goes_on && i < HEAPS; i++) goes_on = each(user, &heaps[i].lock);
+    return goes_on && each(user, &pool.lock);
+}
+
 struct kl_arena_stats kl_arena_stats(void)
 {
     struct kl_arena_stats stats = { 0 };

@@ -19,7 +19,7 @@ enum kl_conf_kind { KL_CONF_MODULE, KL_CONF_TOKEN, KL_CONF_ROOT, KL_CONF_LOG, KL
 /* One row of settings[] in conf.c each. */
 enum kl_setting {
     /* [module] */
-    KL_SET_FORK,        /* choice: reset */
+    KL_SET_FORK,        /* choice: reset (default) | inherit */
     KL_SET_LOCK_MEMORY, /* choice: required | try */
     /* [token "name"] */
     KL_SET_STORE,         /* text, required: sqlite:/absolute/path */

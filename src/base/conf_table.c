@@ -10,9 +10,11 @@
 #define SOURCE_FORM "source of a secret"
 
 static const struct kl_conf_row settings[] = {
-    [KL_SET_FORK] = { { KL_CONF_MODULE, "fork", "reset", "reset",
+    [KL_SET_FORK] = { { KL_CONF_MODULE, "fork", "reset | inherit", "reset",
                         "What a forked child finds. With \"reset\" every call answers CKR_CRYPTOKI_NOT_INITIALIZED until the child calls C_Initialize, "
-                        "and the secrets of its parent are gone from its memory.",
+                        "and the secrets of its parent are gone from its memory. With \"inherit\", for servers that fork a process for each connection, it goes "
+                        "on with its own copy of sessions, logins and keys; an encryption that was under way is over in the child. Read when the host first asks "
+                        "for interfaces, for CKF_INTERFACE_FORK_SAFE, and by C_Initialize, which decides.",
                         true },
                       KL_FORM_CHOICE,
                       0,

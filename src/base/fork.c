@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "base/fork.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -54,4 +56,44 @@ bool kl_fork_is_marked(void)
 bool kl_fork_has_past(void)
 {
     return atomic_load(&mark) != &never;
+}
+
+/* --- locks --------------------------------------------------------------- */
+
+enum { SPINS = 2000 };
+
+static bool take(void *user, pthread_mutex_t *lock)
+{
+    size_t *taken = user;
+
+    for (unsigned spins = 0; pthread_mutex_trylock(lock) != 0; sched_yield())
+        if (++spins == SPINS) return false;
+    ++*taken;
+    return true;
+}
+
+static bool leave(void *user, pthread_mutex_t *lock)
+{
+    size_t *taken = user;
+
+    if (*taken == 0) return false;
+    --*taken;
+    pthread_mutex_unlock(lock);
+    return true;
+}
+
+bool kl_fork_take_locks(kl_show_locks_fn *show)
+{
+    size_t taken = 0;
+
+    if (show(take, &taken)) return true;
+    show(leave, &taken);
+    return false;
+}
+
+void kl_fork_leave_locks(kl_show_locks_fn *show)
+{
+    size_t taken = SIZE_MAX;
+
+    show(leave, &taken);
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Notices that the process has been forked, by fork, vfork-less clone or _Fork alike: a page that the kernel wipes in the child. */
+/*
+ * Notices that the process has been forked, by fork, vfork-less clone or _Fork alike: a page that the kernel wipes in the child.
+ * And takes locks before a fork, so that what they guard is whole in the child.
+ */
 #ifndef KL_BASE_FORK_H
 #define KL_BASE_FORK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "base/rc.h"
@@ -13,5 +17,13 @@ KL_MUST_USE enum kl_rc kl_fork_mark(void);
 bool kl_fork_is_marked(void);
 /* Some ancestor or this process was marked, i.e. memory holds state made under a mark. */
 bool kl_fork_has_past(void);
+
+/* Is given one lock after the other, in the order in which they are taken, until it says false; so does who gives them. */
+typedef bool kl_lock_fn(void *user, pthread_mutex_t *lock);
+typedef bool kl_show_locks_fn(kl_lock_fn *each, void *user);
+/* One attempt at all that `show` shows; each is given the time that a few steps under it take. False: none is held. */
+bool kl_fork_take_locks(kl_show_locks_fn *show);
+/* The locks shown are held by this thread, or were by the thread that forked. */
+void kl_fork_leave_locks(kl_show_locks_fn *show);
 
 #endif

@@ -211,6 +211,11 @@ void kl_log_abandon(void)
     target.fd = -1;
 }
 
+pthread_mutex_t *kl_log_lock(void)
+{
+    return &lock;
+}
+
 void kl_log_close(void)
 {
     int saved = errno;

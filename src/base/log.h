@@ -3,6 +3,7 @@
 #ifndef KL_BASE_LOG_H
 #define KL_BASE_LOG_H
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,8 @@ KL_MUST_USE enum kl_rc kl_log_open(const char *target, enum kl_log_level least);
 /* In a forked child: forgets the descriptor without closing it, opens again at the next line. */
 void kl_log_abandon(void);
 void kl_log_close(void);
+/* For who forks (base/fork.h). A child that inherits writes on to where its parent does. */
+pthread_mutex_t *kl_log_lock(void);
 
 /* Nothing is kept before kl_log_open. Control characters and bytes that are not UTF-8 come out escaped; lines are cut at 1,000 bytes. Keeps errno. */
 void kl_log(enum kl_log_level level, const char *format, ...) KL_PRINTF(2, 3);

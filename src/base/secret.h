@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/fork.h"
 #include "base/rc.h"
 
 #define KL_SECRET_MAX 65536 /* bytes in one secret */
@@ -56,6 +57,13 @@ void kl_arena_set_fork(enum kl_fork_rule rule);
  * from before must not be cleared or used any more.
  */
 void kl_arena_abandon(void);
+/*
+ * In a forked child that goes on with its parent's secrets (KL_FORK_INHERIT): locks their memory again, since the kernel
+ * does not hand that down. KL_LOCKED_MEMORY.
+ */
+KL_MUST_USE enum kl_rc kl_arena_inherit(void);
+/* The arena's locks, for who forks (base/fork.h). */
+bool kl_arena_show_locks(kl_lock_fn *each, void *user);
 
 struct kl_arena_stats {
     size_t mapped; /* bytes in the arena */

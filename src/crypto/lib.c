@@ -180,3 +180,9 @@ void kl_crypto_leave(void)
 
     (void)popped;
 }
+
+void kl_crypto_before_fork(void)
+{
+    kl_crypto_enter();
+    kl_crypto_leave();
+}

@@ -15,5 +15,10 @@
  * they must; called early it tells a broken OpenSSL apart. Thread-safe, holds no lock. KL_CRYPTO.
  */
 KL_MUST_USE enum kl_rc kl_crypto_open(void);
+/*
+ * Before a fork: makes what OpenSSL keeps for this thread. The child's thread would make it under a lock of OpenSSL's
+ * that another thread of the parent may have held.
+ */
+void kl_crypto_before_fork(void);
 
 #endif

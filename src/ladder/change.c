@@ -54,11 +54,13 @@ static enum kl_rc write_change(struct kl_ladder *ladder, const struct change *ch
                                struct kl_record *out, struct kl_commit *commit)
 {
     KL_AUTO(kl_record) copy = { 0 };
+    struct kl_store *store = NULL;
     struct kl_txn *txn = NULL;
     enum kl_rc rc;
 
     KL_TRY(kl_record_dup(&copy, &change->record));
-    KL_TRY(kl_store_begin(ladder->store, &txn));
+    KL_TRY(kl_ladder_store(ladder, KL_STORE_EXISTING, &store));
+    KL_TRY(kl_store_begin(store, &txn));
     rc = check_conditions(ladder, change, conditions);
     if (rc == KL_OK) rc = change->record.generation == 1 ? kl_txn_add(txn, &change->row) : kl_txn_change(txn, &change->row);
     if (rc != KL_OK) {
@@ -265,12 +267,14 @@ enum kl_rc kl_ladder_change_data(struct kl_ladder *ladder, const struct kl_recor
 
 enum kl_rc kl_ladder_remove(struct kl_ladder *ladder, const struct kl_record *record, struct kl_commit *commit)
 {
+    struct kl_store *store = NULL;
     struct kl_txn *txn = NULL;
     enum kl_rc rc;
 
     KL_CHECK(ladder->role != KL_ROLE_NONE, KL_NOT_LOGGED_IN);
     KL_CHECK(!kl_level_is_ladder(record->level), KL_PROHIBITED);
-    KL_TRY(kl_store_begin(ladder->store, &txn));
+    KL_TRY(kl_ladder_store(ladder, KL_STORE_EXISTING, &store));
+    KL_TRY(kl_store_begin(store, &txn));
     rc = kl_txn_remove(txn, record->id, record->generation);
     if (rc != KL_OK) {
         kl_txn_abort(txn);

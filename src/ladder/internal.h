@@ -36,8 +36,10 @@ struct kl_ladder {
     struct kl_root *roots[KL_ROOTS_MAX];
     size_t root_count;
     _Atomic(struct kl_store *) store; /* opened at the first need, then kept */
+    struct kl_store *parents;         /* in a forked child: the store that it does not use, but for its mark until it has its own */
+    pthread_mutex_t opening;          /* the store is being opened; taken before the other */
 
-    pthread_mutex_t lock;    /* everything below; not held across a KDF or a root */
+    pthread_mutex_t lock;    /* everything below; not held across a KDF, a root or the opening of the store */
     pthread_cond_t opened;   /* is_opening has become false */
     bool is_opening;         /* a thread is asking a root for the master */
     _Atomic int role;        /* enum kl_role */

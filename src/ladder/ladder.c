@@ -31,6 +31,7 @@ enum kl_rc kl_ladder_new(const struct kl_conf *conf, const struct kl_conf_sectio
     KL_CHECK(ladder, KL_MEMORY);
     ladder->conf = conf;
     ladder->section = section;
+    pthread_mutex_init(&ladder->opening, NULL);
     pthread_mutex_init(&ladder->lock, NULL);
     pthread_cond_init(&ladder->opened, NULL);
     rc = kl_store_check_uri(kl_conf_text(section, KL_SET_STORE));
@@ -62,6 +63,7 @@ void kl_ladder_free(struct kl_ladder *ladder)
     for (size_t i = 0; i < ladder->root_count; i++) kl_root_close(ladder->roots[i]);
     pthread_cond_destroy(&ladder->opened);
     pthread_mutex_destroy(&ladder->lock);
+    pthread_mutex_destroy(&ladder->opening);
     free(ladder);
 }
 
@@ -70,9 +72,57 @@ void kl_ladder_abandon(struct kl_ladder *ladder)
     if (ladder && ladder->store) kl_store_abandon(ladder->store);
 }
 
+void kl_ladder_inherit(struct kl_ladder *ladder, bool with_login)
+{
+    /* Whoever was opening the store or asking a root did not come along. */
+    ladder->opening = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    ladder->opened = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    ladder->is_opening = false;
+    if (!with_login) forget(ladder);
+    if (!ladder->store) return;
+    ladder->parents = ladder->store;
+    ladder->store = NULL;
+    kl_store_abandon(ladder->parents);
+}
+
+pthread_mutex_t *kl_ladder_lock(struct kl_ladder *ladder)
+{
+    return &ladder->lock;
+}
+
 const char *kl_ladder_name(const struct kl_ladder *ladder)
 {
     return kl_conf_name(ladder->section);
+}
+
+/* A forked child has inherited a login and no connection: the store is given its key as it was at the login. */
+static enum kl_rc unlock_by_access(struct kl_ladder *ladder, struct kl_store *store)
+{
+    KL_AUTO(kl_secret) access = { 0 };
+    KL_AUTO(kl_secret) key = { 0 };
+    enum kl_rc rc = kl_ladder_access(ladder, &access);
+
+    if (rc == KL_NOT_LOGGED_IN) return KL_OK;
+    KL_TRY(rc);
+    KL_TRY(kl_store_key(&access, &key));
+    return kl_store_unlock(store, &key, kl_ladder_serial(ladder));
+}
+
+static enum kl_rc open_store(struct kl_ladder *ladder, enum kl_store_mode mode, struct kl_store **out)
+{
+    int64_t timeout = kl_conf_number(ladder->section, KL_SET_STORE_TIMEOUT) * 1000000000;
+    struct kl_store *store = NULL;
+    enum kl_rc rc;
+
+    KL_TRY(kl_store_open(kl_conf_text(ladder->section, KL_SET_STORE), mode, timeout, &store));
+    rc = unlock_by_access(ladder, store);
+    if (rc != KL_OK) {
+        kl_store_close(store);
+        return rc;
+    }
+    ladder->store = store;
+    *out = store;
+    return KL_OK;
 }
 
 enum kl_rc kl_ladder_store(struct kl_ladder *ladder, enum kl_store_mode mode, struct kl_store **out)
@@ -81,14 +131,10 @@ enum kl_rc kl_ladder_store(struct kl_ladder *ladder, enum kl_store_mode mode, st
     enum kl_rc rc = KL_OK;
 
     if (!store) {
-        pthread_mutex_lock(&ladder->lock);
+        pthread_mutex_lock(&ladder->opening);
         store = ladder->store;
-        if (!store) {
-            rc = kl_store_open(kl_conf_text(ladder->section, KL_SET_STORE), mode,
-                               kl_conf_number(ladder->section, KL_SET_STORE_TIMEOUT) * 1000000000, &store);
-            if (rc == KL_OK) ladder->store = store;
-        }
-        pthread_mutex_unlock(&ladder->lock);
+        if (!store) rc = open_store(ladder, mode, &store);
+        pthread_mutex_unlock(&ladder->opening);
     }
     if (rc == KL_NOT_FOUND && mode == KL_STORE_EXISTING)
         return kl_fail(KL_TOKEN_UNSET, "token %s has not been initialised: run keyladder init, or C_InitToken", kl_ladder_name(ladder));
@@ -209,6 +255,7 @@ uint64_t kl_ladder_mark(struct kl_ladder *ladder)
 {
     struct kl_store *store = ladder->store;
 
+    if (!store) store = ladder->parents;
     return store ? kl_store_mark(store) : 0;
 }
 
@@ -260,6 +307,17 @@ enum kl_rc kl_ladder_login(struct kl_ladder *ladder, enum kl_role role, struct k
     return KL_OK;
 }
 
+/* Not under the lock above: whoever is opening the store with the key of the login that has just ended is waited for. */
+static void lock_store(struct kl_ladder *ladder)
+{
+    struct kl_store *store;
+
+    pthread_mutex_lock(&ladder->opening);
+    store = ladder->store;
+    pthread_mutex_unlock(&ladder->opening);
+    if (store) kl_store_lock(store);
+}
+
 enum kl_rc kl_ladder_logout(struct kl_ladder *ladder)
 {
     enum kl_rc rc = KL_NOT_LOGGED_IN;
@@ -270,7 +328,7 @@ enum kl_rc kl_ladder_logout(struct kl_ladder *ladder)
         rc = KL_OK;
     }
     pthread_mutex_unlock(&ladder->lock);
-    if (rc == KL_OK) kl_store_lock(ladder->store);
+    if (rc == KL_OK) lock_store(ladder);
     return rc;
 }
 
@@ -298,11 +356,13 @@ static enum kl_rc write_pin(struct kl_ladder *ladder, struct kl_store *store, en
 enum kl_rc kl_ladder_pin_init(struct kl_ladder *ladder, struct kl_view user_pin)
 {
     KL_AUTO(kl_secret) access = { 0 };
+    struct kl_store *store = NULL;
 
     KL_CHECK(ladder->role == KL_ROLE_SO, KL_NOT_LOGGED_IN);
     KL_TRY(kl_pin_check_length(user_pin));
     KL_TRY(kl_ladder_access(ladder, &access));
-    return write_pin(ladder, ladder->store, KL_ROLE_USER, kl_ladder_serial(ladder), user_pin, &access);
+    KL_TRY(kl_ladder_store(ladder, KL_STORE_EXISTING, &store));
+    return write_pin(ladder, store, KL_ROLE_USER, kl_ladder_serial(ladder), user_pin, &access);
 }
 
 enum kl_rc kl_ladder_pin_change(struct kl_ladder *ladder, enum kl_role role, struct kl_view old_pin, struct kl_view new_pin)

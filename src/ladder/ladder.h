@@ -6,6 +6,7 @@
 #ifndef KL_LADDER_LADDER_H
 #define KL_LADDER_LADDER_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,6 +37,13 @@ KL_MUST_USE enum kl_rc kl_ladder_new(const struct kl_conf *conf, const struct kl
 void kl_ladder_free(struct kl_ladder *ladder);
 /* In a forked child, instead of free. */
 void kl_ladder_abandon(struct kl_ladder *ladder);
+/*
+ * In a forked child that goes on with its parent's keys: abandons the connection to the store, which is opened anew at the
+ * first need, and the login too where the parent was about to end it. kl_ladder_lock was held at the fork and is free by now.
+ */
+void kl_ladder_inherit(struct kl_ladder *ladder, bool with_login);
+/* For who forks (base/fork.h). */
+pthread_mutex_t *kl_ladder_lock(struct kl_ladder *ladder);
 const char *kl_ladder_name(const struct kl_ladder *ladder);
 /* Setting `list_master`: whether a search that does not name the master shows it. */
 bool kl_ladder_lists_master(const struct kl_ladder *ladder);

@@ -196,15 +196,18 @@ static enum kl_rc read_copy(struct kl_store *store, struct kl_root *root, uint32
 static enum kl_rc unwrap_by(struct kl_ladder *ladder, struct kl_root *root, uint32_t version, struct kl_secret *out)
 {
     struct kl_root_context context = kl_master_context(kl_ladder_serial(ladder), kl_view_text(ladder->environment), version);
-    struct copy_room *room = calloc(1, sizeof(*room));
     KL_AUTO(kl_secret) access = { 0 };
     KL_AUTO(kl_secret) sealed = { 0 };
     __attribute__((cleanup(inner_clear))) struct inner inner = { 0 };
+    struct kl_store *store = NULL;
     struct kl_root_sealed copy;
+    struct copy_room *room;
     enum kl_rc rc;
 
+    KL_TRY(kl_ladder_store(ladder, KL_STORE_EXISTING, &store));
+    room = calloc(1, sizeof(*room));
     KL_CHECK(room, KL_MEMORY);
-    rc = read_copy(ladder->store, root, version, room, &copy);
+    rc = read_copy(store, root, version, room, &copy);
     if (rc == KL_OK) rc = kl_root_unwrap(root, &context, &copy, &sealed);
     free(room);
     KL_TRY(rc);
@@ -302,10 +305,12 @@ static enum kl_rc current_master(struct kl_ladder *ladder, struct kl_record *out
 enum kl_rc kl_ladder_roots(struct kl_ladder *ladder, void (*say)(void *user, const struct kl_root_status *status), void *user)
 {
     KL_AUTO(kl_record) master = { 0 };
+    struct kl_store *store = NULL;
     const struct kl_root *by;
     int64_t until;
 
     KL_TRY(current_master(ladder, &master));
+    KL_TRY(kl_ladder_store(ladder, KL_STORE_EXISTING, &store));
     pthread_mutex_lock(&ladder->lock);
     by = ladder->opened_by;
     until = ladder->opened_until;
@@ -319,7 +324,7 @@ enum kl_rc kl_ladder_roots(struct kl_ladder *ladder, void (*say)(void *user, con
         enum kl_rc rc;
 
         copy_name(name, sizeof(name), master.version, status.name);
-        rc = kl_store_record(ladder->store, name, &asks);
+        rc = kl_store_record(store, name, &asks);
         if (rc != KL_OK && rc != KL_BUFFER && rc != KL_NOT_FOUND) return rc;
         status.has_copy = rc != KL_NOT_FOUND;
         if (status.is_open) status.expires_in = (until - kl_clock->steady()) / SECOND;

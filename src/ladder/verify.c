@@ -40,9 +40,11 @@ enum kl_rc kl_ladder_verify(struct kl_ladder *ladder, void (*say)(void *user, co
     struct kl_query query = { .by = KL_BY_ALL };
     struct kl_cursor cursor = { 0 };
     struct teller teller = { say, user, 0 };
+    struct kl_store *store = NULL;
 
     KL_CHECK(ladder->role == KL_ROLE_USER, KL_NOT_LOGGED_IN);
-    KL_TRY(kl_store_check(ladder->store, say, user, report));
+    KL_TRY(kl_ladder_store(ladder, KL_STORE_EXISTING, &store));
+    KL_TRY(kl_store_check(store, say, user, report));
     while (!cursor.done) {
         KL_AUTO(kl_records) found = { 0 };
 

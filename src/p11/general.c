@@ -8,6 +8,7 @@
 #include "p11/buffer.h"
 #include "p11/call.h"
 #include "p11/list.h"
+#include "token/inherit.h"
 #include "token/token.h"
 
 /* --- C_Initialize ------------------------------------------------------ */
@@ -71,24 +72,31 @@ static const char vendor_name[] = KL_INTERFACE_NAME;
  * The first is what a caller gets who does not care. CKF_INTERFACE_FORK_SAFE
  * would be wrong under `fork = reset`: the child has to initialise anew.
  */
-static const CK_INTERFACE interfaces[] = {
-    { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_2), 0 },
-    { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_1), 0 },
-    { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_0), 0 },
-    { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_2_40), 0 },
-    { UNCONST(CK_UTF8CHAR, vendor_name), UNCONST(void, &kl_list_vendor), 0 },
+enum { INTERFACES = 5 };
+#define INTERFACES_WITH(flags)                                                               \
+    {                                                                                        \
+        { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_2), (flags) },      \
+            { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_1), (flags) },  \
+            { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_3_0), (flags) },  \
+            { UNCONST(CK_UTF8CHAR, interface_name), UNCONST(void, &kl_list_2_40), (flags) }, \
+            { UNCONST(CK_UTF8CHAR, vendor_name), UNCONST(void, &kl_list_vendor), (flags) },  \
+    }
+static const CK_INTERFACE interfaces[2][INTERFACES] = {
+    [false] = INTERFACES_WITH(0),
+    [true] = INTERFACES_WITH(CKF_INTERFACE_FORK_SAFE),
 };
-enum { INTERFACES = sizeof interfaces / sizeof *interfaces };
 
 static const CK_INTERFACE *interface_find(const char *name, const CK_VERSION *version, CK_FLAGS flags)
 {
+    const CK_INTERFACE *those = interfaces[kl_inherit_is_promised()];
+
     for (size_t i = 0; i < INTERFACES; i++) {
         /* Every list begins with its version. */
-        const CK_VERSION *mine = interfaces[i].pFunctionList;
+        const CK_VERSION *mine = those[i].pFunctionList;
 
-        if (name != NULL && strcmp(name, (const char *)interfaces[i].pInterfaceName) != 0) continue;
+        if (name != NULL && strcmp(name, (const char *)those[i].pInterfaceName) != 0) continue;
         if (version != NULL && (version->major != mine->major || version->minor != mine->minor)) continue;
-        if ((interfaces[i].flags & flags) == flags) return &interfaces[i];
+        if ((those[i].flags & flags) == flags) return &those[i];
     }
     return NULL;
 }
@@ -104,7 +112,7 @@ CK_RV C_GetInterfaceList(CK_INTERFACE *list, CK_ULONG *count)
 {
     enum kl_rc rc = kl_list_room(list, count, INTERFACES);
 
-    if (rc == KL_OK && list != NULL) rc = kl_caller_write(list, interfaces, sizeof interfaces);
+    if (rc == KL_OK && list != NULL) rc = kl_caller_write(list, interfaces[kl_inherit_is_promised()], sizeof interfaces[0]);
     return kl_call_answer(KL_FN_C_GetInterfaceList, rc);
 }
 

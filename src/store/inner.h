@@ -36,6 +36,8 @@ struct kl_store {
     struct kl_root root; /* as of the last snapshot; checked if unlocked */
     bool root_checked;   /* `root` was found right under `key` */
     uint64_t seen_epoch; /* the greatest that was ever right, under any key */
+    struct kl_store *abandoned_before;
+    bool is_abandoned;
 };
 
 struct kl_view kl_serial_view(const struct kl_serial *serial);

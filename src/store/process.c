@@ -86,8 +86,10 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
+    bool all_held = held == (1U << MUTEXES) - 1;
+
     leave_all();
-    page->handled = true;
+    page->handled = all_held;
 }
 
 /* A child of _Fork, which calls no handlers: what a thread of the parent held, nobody will ever leave. */

@@ -92,8 +92,16 @@ void kl_store_close(struct kl_store *store)
 
 void kl_store_abandon(struct kl_store *store)
 {
-    /* Whatever the parent's threads were doing to it, nothing in the child can rely on; its descriptors hold no lock of the child's. */
-    (void)store;
+    static struct kl_store *last;
+
+    /*
+     * Whatever the parent's threads were doing to it, nothing in the child can rely on; its descriptors hold no lock of the
+     * child's. It is kept to show that it is not lost.
+     */
+    if (store->is_abandoned) return;
+    store->is_abandoned = true;
+    store->abandoned_before = last;
+    last = store;
 }
 
 const char *kl_store_path(const struct kl_store *store)

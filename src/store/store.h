@@ -47,7 +47,10 @@ enum kl_store_mode {
 KL_MUST_USE enum kl_rc kl_store_open(const char *uri, enum kl_store_mode mode, int64_t timeout, struct kl_store **out);
 /* NULL is allowed. No transaction may be open. */
 void kl_store_close(struct kl_store *store);
-/* In a forked child, instead of close: frees nothing that the parent's threads may have held, closes nothing. */
+/*
+ * In a forked child, instead of close: frees nothing that the parent's threads may have held, closes nothing. kl_store_mark
+ * goes on working; nothing else does.
+ */
 void kl_store_abandon(struct kl_store *store);
 /* Checks `uri` without opening: KL_CONFIG with words. */
 KL_MUST_USE enum kl_rc kl_store_check_uri(const char *uri);

@@ -13,6 +13,7 @@
 #include "base/secret.h"
 #include "config.h"
 #include "crypto/lib.h"
+#include "token/inherit.h"
 #include "token/object.h"
 #include "token/session.h"
 
@@ -27,6 +28,8 @@ struct life {
     _Alignas(64) pthread_mutex_t lock;    /* C_Initialize and C_Finalize, one at a time */
     pthread_cond_t idle;                  /* nobody is inside any more */
     bool has_begun;                       /* this process has called kl_module_open */
+    bool is_inherited;                    /* what is open came by a fork */
+    bool is_welcome;                      /* and kl_module_open has not been told so yet */
 };
 
 /* What `life` points to before the first kl_module_open, so that looking needs no test for NULL. */
@@ -128,7 +131,7 @@ static enum kl_rc apply_module_settings(const struct kl_conf *conf)
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
         if (kl_view_is(wanted, kl_view_text(levels[i].name))) level = levels[i].level;
     KL_TRY(kl_log_open(kl_conf_text(log, KL_SET_LOG_TARGET), level));
-    kl_arena_set_fork(KL_FORK_RESET);
+    KL_TRY(kl_inherit_set(kl_inherit_rule(conf)));
     kl_arena_allow_unlocked(kl_view_is(kl_view_text(kl_conf_text(module, KL_SET_LOCK_MEMORY)), kl_view_text("try")));
     return KL_OK;
 }
@@ -151,6 +154,7 @@ static enum kl_rc configure(struct slots **out)
     char path[4096];
     enum kl_rc rc, log_rc;
 
+    KL_TRY(kl_inherit_set(KL_FORK_RESET));
     kl_conf_path(path, sizeof path);
     rc = read_configuration(path, out);
     if (rc == KL_OK || rc == KL_MEMORY) return rc;
@@ -197,7 +201,10 @@ static void abandon(void)
 
 static enum kl_rc begin(struct life *it)
 {
-    if (atomic_load(&it->is_open)) return KL_INITIALIZED;
+    bool is_welcome = it->is_welcome;
+
+    it->is_welcome = false;
+    if (atomic_load(&it->is_open)) return is_welcome ? KL_OK : KL_INITIALIZED;
     if (!it->has_begun && has_past) abandon();
     has_past = true;
     it->has_begun = true;
@@ -236,9 +243,31 @@ enum kl_rc kl_module_close(void)
         slots = NULL;
         slots_free(mine);
         kl_log_close();
+        /* What threads of the parent held at the fork is nobody's. */
+        if (it->is_inherited) kl_arena_abandon();
+        it->is_inherited = it->is_welcome = false;
     }
     pthread_mutex_unlock(&it->lock);
     return was_open ? KL_OK : KL_NOT_INITIALIZED;
+}
+
+void kl_module_inherit(void)
+{
+    struct life *it = atomic_load(&life);
+
+    it->has_begun = true;
+    it->is_inherited = it->is_welcome = true;
+    atomic_store(&it->is_open, true);
+}
+
+pthread_mutex_t *kl_module_lock(void)
+{
+    return &atomic_load(&life)->lock;
+}
+
+bool kl_module_is_busy(void)
+{
+    return atomic_load(&atomic_load(&life)->inside) > 0;
 }
 
 bool kl_module_is_open(void)

@@ -311,6 +311,11 @@ void kl_object_end_all(struct kl_token *token)
     kl_shelf_end_all(token->shelf);
 }
 
+void kl_object_end_orphans(struct kl_token *token)
+{
+    kl_shelf_end_orphans(token->shelf);
+}
+
 void kl_object_abandon_all(void)
 {
     kl_slot_abandon();

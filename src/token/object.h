@@ -59,5 +59,7 @@ KL_MUST_USE enum kl_rc kl_shelf_new(struct kl_token *token, struct kl_shelf **ou
 void kl_shelf_free(struct kl_shelf *shelf);
 /* In a forked child: begins the handle table anew. */
 void kl_object_abandon_all(void);
+/* In a forked child that inherits: ends session objects whose session it has not got. */
+void kl_object_end_orphans(struct kl_token *token);
 
 #endif

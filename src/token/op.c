@@ -69,6 +69,25 @@ void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle)
     }
 }
 
+/* Two processes that both end it would use one IV for two messages. */
+static bool is_about_an_iv(const struct kl_op *op, enum kl_op_kind kind)
+{
+    if (kind == KL_OP_ENCRYPT || kind == KL_OP_MESSAGE_ENCRYPT) return true;
+    return kind == KL_OP_SIGN && op->mech->family == KL_FAMILY_GMAC;
+}
+
+void kl_op_inherit(struct kl_session *session)
+{
+    for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
+        struct kl_op *op = &session->ops[kind];
+
+        if (!op->is_active || !op->mech || !is_about_an_iv(op, (enum kl_op_kind)kind)) continue;
+        op->is_active = op->is_in_message = false;
+        /* Of no login that ever was: the next Init lets go of the state, and makes another. */
+        op->login_epoch = (CK_ULONG)-1;
+    }
+}
+
 /* Logout and the key's destruction end what is under way; a digest has no key. */
 static bool is_alive(const struct kl_session *session, const struct kl_op *op)
 {

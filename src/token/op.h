@@ -88,6 +88,11 @@ KL_MUST_USE enum kl_rc kl_message_final(struct kl_session *session, enum kl_op_k
 /* Ends an operation and lets go of its key, object and state. */
 void kl_op_clear(struct kl_session *session, enum kl_op_kind kind);
 void kl_op_clear_all(struct kl_session *session);
+/*
+ * In a forked child that inherits the session: ends every operation that is about to use an IV or has begun to, which are
+ * the parent's, and drops whatever nonces or counters a mechanism keeps for it. Frees nothing.
+ */
+void kl_op_inherit(struct kl_session *session);
 /* Ends operations under a key and lets go of what idle ones keep of it; CK_INVALID_HANDLE: under any key. */
 void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle);
 

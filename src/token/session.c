@@ -276,6 +276,13 @@ enum kl_rc kl_session_info(struct kl_session *session, CK_SESSION_INFO *info)
     return KL_OK;
 }
 
+bool kl_session_is_open(CK_SESSION_HANDLE handle)
+{
+    CK_ULONG slot = (handle & SLOT_MASK) - 1;
+
+    return handle != 0 && has_segment(slot) && atomic_load_explicit(&slot_at(slot)->handle, memory_order_relaxed) == handle;
+}
+
 /* --- the process ------------------------------------------------------- */
 
 void kl_session_close_module(void)
@@ -306,4 +313,44 @@ void kl_session_abandon_all(void)
         if (atomic_exchange(&session->handle, 0) != 0) session->last_handle = USED_UP;
         slot_give(slot);
     }
+}
+
+pthread_mutex_t *kl_session_lock(void)
+{
+    return &table_lock;
+}
+
+/* Its slot is not used again, since what is in it is half changed perhaps. */
+static void bury(struct kl_session *session)
+{
+    session->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    if (atomic_exchange(&session->handle, 0) != 0) session->last_handle = USED_UP;
+}
+
+static void inherit(struct kl_session *session)
+{
+    struct kl_token *token = session->token;
+
+    if (atomic_load(&session->handle) == 0) return;
+    kl_op_inherit(session);
+    token->sessions++;
+    if (session->is_rw) token->rw_sessions++;
+}
+
+bool kl_session_inherit_all(void)
+{
+    bool is_whole = true;
+
+    for (CK_ULONG slot = 0; slot < atomic_load(&made); slot++) {
+        struct kl_session *session = slot_at(slot);
+
+        if (pthread_mutex_trylock(&session->lock) == 0) {
+            inherit(session);
+            pthread_mutex_unlock(&session->lock);
+        } else {
+            bury(session);
+            is_whole = false;
+        }
+    }
+    return is_whole;
 }

@@ -46,8 +46,17 @@ void kl_session_end_operations(struct kl_token *token);
 /* Ends what uses one key, CK_INVALID_HANDLE: any key, in every session of the token. */
 void kl_session_forget_key(struct kl_token *token, CK_OBJECT_HANDLE key);
 KL_MUST_USE enum kl_rc kl_session_info(struct kl_session *session, CK_SESSION_INFO *info);
+/* One load. */
+bool kl_session_is_open(CK_SESSION_HANDLE handle);
 /* For kl_module_close: waits for each session's call and frees it. For a forked child: makes the table anew. */
 void kl_session_close_module(void);
 void kl_session_abandon_all(void);
+/*
+ * For a forked child that inherits: keeps the sessions that no thread of the parent was in, and counts them; who was in
+ * one did not come along, and how far the call had come nobody knows. False: there was such a one.
+ */
+bool kl_session_inherit_all(void);
+/* The table's, for who forks (base/fork.h). */
+pthread_mutex_t *kl_session_lock(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "crypto/random.h"
 #include "token/profile.h"
+#include "token/session.h"
 #include "token/shelf_inner.h"
 
 /* --- what objects stand under --- */
@@ -105,6 +106,23 @@ static void drop_made(void *user, struct kl_object *object)
 static void drop_private(void *user, struct kl_object *object)
 {
     if (object->is_private) kl_shelf_drop(user, object);
+}
+
+static void drop_orphan(void *user, struct kl_object *object)
+{
+    if (!kl_session_is_open(object->owner)) kl_shelf_drop(user, object);
+}
+
+pthread_mutex_t *kl_shelf_lock(struct kl_shelf *shelf)
+{
+    return &shelf->lock;
+}
+
+void kl_shelf_end_orphans(struct kl_shelf *shelf)
+{
+    pthread_mutex_lock(&shelf->lock);
+    kl_index_each(&shelf->owners, drop_orphan, shelf);
+    pthread_mutex_unlock(&shelf->lock);
 }
 
 void kl_shelf_end_all(struct kl_shelf *shelf)

@@ -107,5 +107,8 @@ KL_MUST_USE enum kl_rc kl_shelf_evict(struct kl_shelf *shelf, struct kl_object *
 void kl_shelf_end_session(struct kl_shelf *shelf, CK_SESSION_HANDLE session);
 void kl_shelf_end_private(struct kl_shelf *shelf);
 void kl_shelf_end_all(struct kl_shelf *shelf);
+void kl_shelf_end_orphans(struct kl_shelf *shelf);
+/* For who forks (base/fork.h). */
+pthread_mutex_t *kl_shelf_lock(struct kl_shelf *shelf);
 
 #endif

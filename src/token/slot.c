@@ -163,6 +163,11 @@ void kl_slot_put(struct kl_object *object)
     if ((before & KL_SLOT_MASK) == 1) kl_slot_drop(object);
 }
 
+pthread_mutex_t *kl_slot_lock(void)
+{
+    return &lock;
+}
+
 void kl_slot_abandon(void)
 {
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;

@@ -9,6 +9,7 @@
 #ifndef KL_TOKEN_SLOT_H
 #define KL_TOKEN_SLOT_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -64,6 +65,8 @@ void kl_slot_put(struct kl_object *object);
 struct kl_object *kl_slot_at(uint32_t number);
 /* In a forked child: leaves the parent's table alone and begins another. */
 void kl_slot_abandon(void);
+/* For who forks (base/fork.h). */
+pthread_mutex_t *kl_slot_lock(void);
 
 /* CKA_TOKEN. */
 static inline bool kl_object_is_token(const struct kl_object *object)

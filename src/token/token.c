@@ -70,17 +70,38 @@ enum kl_rc kl_token_login(struct kl_token *token, CK_USER_TYPE user, struct kl_v
     return rc;
 }
 
-void kl_token_end_login(struct kl_token *token)
+static void end_login(struct kl_token *token)
 {
     enum kl_rc rc;
 
-    if (kl_ladder_role(token->ladder) == KL_ROLE_NONE) return;
     /* First the right to begin anything new, then what had begun. */
     atomic_fetch_add(&token->login_epoch, 1);
     rc = kl_ladder_logout(token->ladder);
     (void)rc; /* KL_NOT_LOGGED_IN, which is what is wanted */
     kl_object_end_private(token);
     kl_session_end_operations(token);
+}
+
+void kl_token_end_login(struct kl_token *token)
+{
+    if (kl_ladder_role(token->ladder) == KL_ROLE_NONE) return;
+    atomic_store(&token->is_ending, true);
+    end_login(token);
+    atomic_store(&token->is_ending, false);
+}
+
+void kl_token_inherit(struct kl_token *token)
+{
+    token->changed = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    token->is_changing = false;
+    token->sessions = 0;
+    token->rw_sessions = 0;
+    kl_ladder_inherit(token->ladder, !atomic_load(&token->is_ending));
+}
+
+void kl_token_settle(struct kl_token *token)
+{
+    if (atomic_exchange(&token->is_ending, false)) end_login(token);
 }
 
 enum kl_rc kl_token_logout(struct kl_token *token)

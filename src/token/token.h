@@ -26,6 +26,7 @@ struct kl_token {
     CK_ULONG rw_sessions;
     bool is_changing; /* a login, logout, C_InitToken or the last close is under way; others wait on `changed` */
     pthread_cond_t changed;
+    _Atomic bool is_ending;       /* a login is being ended, which a forked child must do to the end */
     _Atomic CK_ULONG login_epoch; /* one more at every logout: operations from before are dead */
     _Atomic bool is_known;        /* the token has been seen to be initialised, which it then stays */
     _Atomic enum kl_rc told;      /* what the log has last been told about the store, so that it is told once */
@@ -48,6 +49,14 @@ bool kl_module_is_open(void);
  */
 bool kl_module_enter(void);
 void kl_module_leave(void);
+/*
+ * For who forks under `fork = inherit` (token/inherit.c): the lock of open and close; whether calls are in that hold no
+ * session's lock; and, in the child, the module is open, as it was in its parent. The child may call kl_module_open once, which
+ * gives KL_OK and keeps everything.
+ */
+pthread_mutex_t *kl_module_lock(void);
+bool kl_module_is_busy(void);
+void kl_module_inherit(void);
 /* The package's version. */
 CK_VERSION kl_module_version(void);
 
@@ -70,6 +79,10 @@ void kl_token_begin_change(struct kl_token *token);
 void kl_token_end_change(struct kl_token *token);
 /* Within a change: logs out whoever is logged in, ends operations and private session objects. */
 void kl_token_end_login(struct kl_token *token);
+/* In a forked child that inherits, before its sessions are counted: nobody changes the token any more. */
+void kl_token_inherit(struct kl_token *token);
+/* And after: ends the login that was being ended. */
+void kl_token_settle(struct kl_token *token);
 
 /* KL_TOKEN_UNSET, or why the store cannot be opened. One load once the answer has been KL_OK. */
 KL_MUST_USE enum kl_rc kl_token_check(struct kl_token *token);

@@ -296,6 +296,16 @@ void sandbox_copy(const char *from)
     configure();
 }
 
+void sandbox_add(const char *text)
+{
+    char path[4200];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/keyladder.conf", sandbox_dir);
+    file = fopen(path, "a");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0) die_at(__FILE__, __LINE__, "%s: %s", path, strerror(errno));
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st, (void)type, (void)ftw;

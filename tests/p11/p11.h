@@ -183,6 +183,8 @@ void sandbox_make(void);
 /* Points the module at a copy of a sandbox whose tokens nobody has open. */
 void sandbox_copy(const char *from);
 void sandbox_remove(const char *dir);
+/* Adds to the configuration, before C_Initialize reads it: "[module]\nfork = inherit\n". */
+void sandbox_add(const char *text);
 /* C_InitToken and C_InitPIN on a slot; the library must be initialised. */
 void token_make(CK_SLOT_ID slot, const char *label);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "base/fork.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -78,6 +79,86 @@ static void a_child_made_behind_the_c_librarys_back_is_not_marked(void)
     CU_ASSERT_EQUAL(status, 0);
 }
 
+/* --- locks --------------------------------------------------------------- */
+
+static pthread_mutex_t some[3] = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER };
+
+static bool show_some(kl_lock_fn *each, void *user)
+{
+    return each(user, &some[0]) && each(user, &some[1]) && each(user, &some[2]);
+}
+
+static void *count_free(void *count)
+{
+    for (size_t i = 0; i < 3; i++) {
+        if (pthread_mutex_trylock(&some[i]) != 0) continue;
+        ++*(size_t *)count;
+        pthread_mutex_unlock(&some[i]);
+    }
+    return NULL;
+}
+
+/* As another thread finds them. */
+static size_t free_locks(void)
+{
+    pthread_t thread;
+    size_t count = 0;
+
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, count_free, &count), 0);
+    pthread_join(thread, NULL);
+    return count;
+}
+
+static void locks_are_taken_and_left_all_of_them(void)
+{
+    CU_ASSERT_TRUE(kl_fork_take_locks(show_some));
+    CU_ASSERT_EQUAL(free_locks(), 0);
+    kl_fork_leave_locks(show_some);
+    CU_ASSERT_EQUAL(free_locks(), 3);
+}
+
+static void *take_all_but_one(void *took)
+{
+    *(bool *)took = kl_fork_take_locks(show_some);
+    return NULL;
+}
+
+static void where_one_is_not_to_be_had_none_is_kept(void)
+{
+    for (size_t i = 0; i < 3; i++) {
+        pthread_t thread;
+        bool took = true;
+
+        pthread_mutex_lock(&some[i]);
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, take_all_but_one, &took), 0);
+        pthread_join(thread, NULL);
+        CU_ASSERT_FALSE(took);
+        CU_ASSERT_EQUAL(free_locks(), 2);
+        pthread_mutex_unlock(&some[i]);
+    }
+    CU_ASSERT_TRUE(kl_fork_take_locks(show_some));
+    kl_fork_leave_locks(show_some);
+}
+
+static int takes_them_here(void)
+{
+    kl_fork_leave_locks(show_some);
+    UNIT_NEED(kl_fork_take_locks(show_some));
+    kl_fork_leave_locks(show_some);
+    return 0;
+}
+
+static void what_was_taken_before_a_fork_is_left_on_both_sides(void)
+{
+    CU_ASSERT_TRUE(kl_fork_take_locks(show_some));
+    CU_ASSERT_EQUAL(unit_in_child(takes_them_here), 0);
+    CU_ASSERT_EQUAL(free_locks(), 0);
+    kl_fork_leave_locks(show_some);
+    CU_ASSERT_EQUAL(free_locks(), 3);
+}
+
 UNIT_MAIN("base/fork", UNIT(a_process_is_unmarked_at_first), UNIT(a_mark_that_cannot_be_made_is_refused_and_leaves_nothing),
           UNIT(a_marked_process_is_marked_and_may_be_again), UNIT(a_child_is_not_marked_but_has_a_past),
-          UNIT(a_child_may_be_marked_without_its_parent_or_children_noticing), UNIT(a_child_made_behind_the_c_librarys_back_is_not_marked))
+          UNIT(a_child_may_be_marked_without_its_parent_or_children_noticing), UNIT(a_child_made_behind_the_c_librarys_back_is_not_marked),
+          UNIT(locks_are_taken_and_left_all_of_them), UNIT(where_one_is_not_to_be_had_none_is_kept),
+          UNIT(what_was_taken_before_a_fork_is_left_on_both_sides))

@@ -509,6 +509,54 @@ static void a_child_inherits_secrets_where_that_is_the_rule(void)
 
 static struct kl_secret of_parent;
 
+static int lock_again(void)
+{
+    struct kl_secret more = { 0 };
+
+    if (!IS_WATCHED) UNIT_NEED(strstr(flags_of(of_parent.data), " lo") == NULL);
+    UNIT_NEED(kl_arena_inherit() == KL_OK);
+    if (!IS_WATCHED) UNIT_NEED(strstr(flags_of(of_parent.data), " lo") != NULL);
+    UNIT_NEED(strstr(flags_of(of_parent.data), " dd") != NULL);
+    UNIT_NEED(kl_arena_stats().all_locked && kl_arena_stats().locked > 0);
+    UNIT_NEED(kl_view_is(kl_secret_view(&of_parent), kl_view_text("the parent's")));
+    UNIT_NEED(kl_secret_new(&more, 32) == KL_OK);
+    of_parent.data[0] = 'T';
+    return kl_arena_stats().all_locked ? 0 : 1;
+}
+
+static int inherit_unlocked(void)
+{
+    struct rlimit none = { 0, 0 };
+
+    UNIT_NEED(setrlimit(RLIMIT_MEMLOCK, &none) == 0);
+    if (geteuid() == 0) UNIT_NEED(setresuid(65534, 65534, 65534) == 0);
+    UNIT_NEED(kl_arena_inherit() == KL_LOCKED_MEMORY);
+    UNIT_NEED(strstr(kl_fail_words(), "LimitMEMLOCK=") != NULL);
+    UNIT_NEED(!kl_arena_stats().all_locked && kl_arena_stats().locked == 0);
+    kl_arena_allow_unlocked(true);
+    UNIT_NEED(kl_arena_inherit() == KL_OK);
+    UNIT_NEED(!kl_arena_stats().all_locked);
+    return 0;
+}
+
+static int inherit_nothing(void)
+{
+    kl_arena_abandon();
+    return kl_arena_inherit() == KL_OK && kl_arena_stats().mapped == 0 ? 0 : 1;
+}
+
+static void a_child_that_inherits_locks_again(void)
+{
+    CU_ASSERT_EQUAL_FATAL(kl_secret_from(&of_parent, kl_view_text("the parent's")), KL_OK);
+    kl_arena_set_fork(KL_FORK_INHERIT);
+    CU_ASSERT_EQUAL(unit_in_child(lock_again), 0);
+    if (!IS_WATCHED) CU_ASSERT_EQUAL(unit_in_child(inherit_unlocked), 0);
+    CU_ASSERT_EQUAL(unit_in_child(inherit_nothing), 0);
+    kl_arena_set_fork(KL_FORK_RESET);
+    CU_ASSERT_TRUE(kl_view_is(kl_secret_view(&of_parent), kl_view_text("the parent's")));
+    kl_secret_clear(&of_parent);
+}
+
 static int begin_anew(void)
 {
     struct kl_secret secret = { 0 };
@@ -631,6 +679,7 @@ UNIT_MAIN("base/secret", UNIT(a_new_secret_is_zero_and_as_long_as_asked), UNIT(a
           UNIT(a_hundred_thousand_keys_are_locked_within_8_mib), UNIT(memory_that_cannot_be_locked_is_refused_with_the_limit_named),
           UNIT(at_the_limit_new_secrets_are_refused_and_old_ones_stay), UNIT(allowed_to_a_process_goes_on_unlocked_and_says_so),
           UNIT(a_process_of_limited_address_space_has_its_secrets_too), UNIT(a_child_finds_zeros_where_its_parents_secrets_were),
-          UNIT(a_child_inherits_secrets_where_that_is_the_rule), UNIT(a_child_that_abandons_begins_with_an_empty_arena),
-          UNIT(abandoned_secrets_are_out_of_reach_under_either_rule), UNIT(threads_give_back_what_other_threads_took),
-          UNIT(a_child_forked_amid_threads_does_not_wait_for_their_locks), UNIT(calls_of_the_system_that_fail_are_told_and_lose_nothing))
+          UNIT(a_child_inherits_secrets_where_that_is_the_rule), UNIT(a_child_that_inherits_locks_again),
+          UNIT(a_child_that_abandons_begins_with_an_empty_arena), UNIT(abandoned_secrets_are_out_of_reach_under_either_rule),
+          UNIT(threads_give_back_what_other_threads_took), UNIT(a_child_forked_amid_threads_does_not_wait_for_their_locks),
+          UNIT(calls_of_the_system_that_fail_are_told_and_lose_nothing))

@@ -117,6 +117,41 @@ static void what_is_no_interface_of_ours_is_a_bad_argument(void)
     CU_ASSERT_PTR_NULL(found);
 }
 
+static int is_fork_safe(void)
+{
+    CK_INTERFACE *found = NULL;
+
+    UNIT_NEED(C_GetInterface(NULL, NULL, &found, CKF_INTERFACE_FORK_SAFE) == CKR_OK);
+    UNIT_NEED(found->flags == CKF_INTERFACE_FORK_SAFE);
+    return 0;
+}
+
+static int becomes_fork_safe(void)
+{
+    CK_INTERFACE *found = NULL;
+
+    UNIT_NEED(C_GetInterface(NULL, NULL, &found, CKF_INTERFACE_FORK_SAFE) == CKR_ARGUMENTS_BAD);
+    UNIT_NEED(C_Initialize(NULL) == CKR_OK);
+    UNIT_NEED(is_fork_safe() == 0);
+    UNIT_NEED(C_Finalize(NULL) == CKR_OK);
+    sandbox_configure("[module]\nfork = reset\n");
+    UNIT_NEED(is_fork_safe() == 0);
+    UNIT_NEED(C_Initialize(NULL) == CKR_OK);
+    UNIT_NEED(C_GetInterface(NULL, NULL, &found, CKF_INTERFACE_FORK_SAFE) == CKR_ARGUMENTS_BAD);
+    UNIT_NEED(C_Finalize(NULL) == CKR_OK);
+    return 0;
+}
+
+/* Here the configuration has been read already, by C_Initialize of the tests above. */
+static void the_last_initialize_decides_whether_interfaces_are_fork_safe(void)
+{
+    sandbox_module = "fork = inherit\n";
+    sandbox_begin();
+    CU_ASSERT_EQUAL(unit_in_child(becomes_fork_safe), 0);
+    sandbox_end();
+    sandbox_module = "";
+}
+
 static void the_list_of_interfaces_keeps_to_its_count(void)
 {
     CK_INTERFACE list[16];
@@ -149,4 +184,5 @@ static void the_function_list_is_that_of_2_40(void)
 UNIT_MAIN("p11/general", UNIT(initialize_takes_what_callers_send), UNIT(initialize_refuses_half_a_set_of_callbacks_and_reserved_words),
           UNIT(initialize_cannot_use_the_callers_locks_alone), UNIT(twice_is_told_in_both_directions),
           UNIT(an_interface_is_found_before_initialize_by_name_or_version_or_neither), UNIT(what_is_no_interface_of_ours_is_a_bad_argument),
-          UNIT(the_list_of_interfaces_keeps_to_its_count), UNIT(the_function_list_is_that_of_2_40))
+          UNIT(the_last_initialize_decides_whether_interfaces_are_fork_safe), UNIT(the_list_of_interfaces_keeps_to_its_count),
+          UNIT(the_function_list_is_that_of_2_40))

@@ -138,6 +138,46 @@ static void a_store_of_the_parents_is_refused_in_the_child_and_left_alone(void)
     fixture_end(&f);
 }
 
+static uint64_t mark_before;
+static int tell[2], hear[2];
+
+static int look_at_the_mark(void)
+{
+    char byte;
+
+    kl_store_abandon(f.store);
+    kl_store_abandon(f.store);
+    UNIT_NEED(kl_store_mark(f.store) == mark_before);
+    UNIT_NEED(write(tell[1], "x", 1) == 1 && read(hear[0], &byte, 1) == 1);
+    UNIT_NEED(kl_store_mark(f.store) > mark_before);
+    return 0;
+}
+
+static void *commit_when_told(void *user)
+{
+    char byte;
+
+    if (read(tell[0], &byte, 1) != 1 || fixture_add_many(f.store, 10, 1) != KL_OK || write(hear[1], "x", 1) != 1) return NULL;
+    return user;
+}
+
+static void an_abandoned_stores_mark_still_tells_of_commits(void)
+{
+    pthread_t thread;
+    void *done = NULL;
+
+    fixture_begin(&f);
+    CU_ASSERT_EQUAL(fixture_add_many(f.store, 0, 10), KL_OK);
+    mark_before = kl_store_mark(f.store);
+    CU_ASSERT_EQUAL_FATAL(pipe(tell), 0);
+    CU_ASSERT_EQUAL_FATAL(pipe(hear), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, commit_when_told, &f), 0);
+    CU_ASSERT_EQUAL(unit_in_child(look_at_the_mark), 0);
+    pthread_join(thread, &done);
+    CU_ASSERT_PTR_EQUAL(done, &f);
+    fixture_end(&f);
+}
+
 /* The parent holds the write lock: a child that believed to have inherited it would write at the same time. */
 static int wait_for_the_parent(void)
 {
@@ -295,6 +335,7 @@ static void a_fork_does_not_wait_for_transactions(void)
 }
 
 UNIT_MAIN("store/fork", UNIT(children_of_a_busy_parent_open_the_store_and_nothing_is_lost), UNIT(children_made_without_any_handler_do_too),
-          UNIT(a_store_of_the_parents_is_refused_in_the_child_and_left_alone), UNIT(a_child_inherits_no_lock_of_its_parents_transaction),
-          UNIT(a_child_that_closes_its_own_leaves_the_parents_locks), UNIT(children_of_children_are_children_too),
-          UNIT(the_parent_may_close_and_open_again_while_a_child_lives), UNIT(a_fork_does_not_wait_for_transactions))
+          UNIT(a_store_of_the_parents_is_refused_in_the_child_and_left_alone), UNIT(an_abandoned_stores_mark_still_tells_of_commits),
+          UNIT(a_child_inherits_no_lock_of_its_parents_transaction), UNIT(a_child_that_closes_its_own_leaves_the_parents_locks),
+          UNIT(children_of_children_are_children_too), UNIT(the_parent_may_close_and_open_again_while_a_child_lives),
+          UNIT(a_fork_does_not_wait_for_transactions))

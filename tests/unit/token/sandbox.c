@@ -12,6 +12,7 @@
 #include "token/session.h"
 
 struct sandbox sandbox;
+const char *sandbox_module = "";
 
 static void need(bool condition, const char *what)
 {
@@ -57,11 +58,11 @@ void sandbox_begin(void)
     generate(sandbox.user_pin, sizeof sandbox.user_pin);
     write_file(path, passphrase);
     snprintf(text, sizeof text,
-             "[module]\nlock_memory = try\n[log]\ntarget = file:%s/log\nlevel = debug\n"
+             "[module]\nlock_memory = try\n%s[log]\ntarget = file:%s/log\nlevel = debug\n"
              "[token \"demo\"]\nstore = sqlite:%s/demo.db\nroots = local\npin_memory = 8MiB\n"
              "[token \"other\"]\nstore = sqlite:%s/other.db\nroots = local\npin_memory = 8MiB\n"
              "[root \"local\"]\ntype = local\npassphrase = file:%s/passphrase\n",
-             sandbox.folder, sandbox.folder, sandbox.folder, sandbox.folder);
+             sandbox_module, sandbox.folder, sandbox.folder, sandbox.folder, sandbox.folder);
     sandbox_configure(text);
     need(setenv("KEYLADDER_CONF", sandbox.conf, 1) == 0, "KEYLADDER_CONF");
 }

@@ -17,6 +17,8 @@ struct sandbox {
     char user_pin[64];
 };
 extern struct sandbox sandbox;
+/* What stands in its [module] beside the rest, whole lines; "" at first. */
+extern const char *sandbox_module;
 
 /* Each ends the process where it fails: nothing after it would mean anything. */
 void sandbox_begin(void);
