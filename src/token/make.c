@@ -442,12 +442,16 @@ enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mech
 
 /* --- C_UnwrapKey: wrap.c has opened what was wrapped --- */
 
-/* Where no length was asked for it is what came out. */
+/*
+ * Where no length was asked for it is what came out. All that depends on the bytes is one code: under a format that authenticates
+ * nothing, a code of its own would tell whoever asks often enough what is in them.
+ */
 static enum kl_rc check_unwrapped(const struct kl_draft *draft, const struct kl_secret *value)
 {
     if (!draft->has_key_type) return kl_fail(KL_TEMPLATE_INCOMPLETE, "an unwrapped key needs CKA_KEY_TYPE");
     KL_CHECK(kl_key_type_is_known(draft->record.key_type), KL_ATTR_VALUE);
-    KL_CHECK(!draft->has_value_len || draft->value_len == value->len, KL_TEMPLATE);
+    KL_CHECK(!draft->has_value_len || draft->value_len == value->len, KL_WRAPPED);
+    KL_CHECK(!draft->is_token || value->len <= KL_VALUE_MAX, KL_WRAPPED);
     KL_CHECK(kl_key_type_takes(draft->record.key_type, value->len), KL_WRAPPED);
     return KL_OK;
 }
