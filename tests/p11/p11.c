@@ -306,6 +306,12 @@ void sandbox_add(const char *text)
     if (!file || fputs(text, file) < 0 || fclose(file) != 0) die_at(__FILE__, __LINE__, "%s: %s", path, strerror(errno));
 }
 
+void sandbox_setting(const char *line)
+{
+    setenv("P11_TOKEN_SETTINGS", line, 1);
+    configure();
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st, (void)type, (void)ftw;

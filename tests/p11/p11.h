@@ -79,6 +79,32 @@
 #ifndef CKR_OPERATION_CANCEL_FAILED
 #define CKR_OPERATION_CANCEL_FAILED 0x202UL
 #endif
+#ifndef CKM_AES_KEY_WRAP_KWP
+#define CKM_AES_KEY_WRAP_KWP 0x210bUL
+#endif
+#ifndef CKM_SP800_108_COUNTER_KDF
+#define CKM_SP800_108_COUNTER_KDF 0x3acUL
+#endif
+#ifndef CKG_GENERATE
+#define CKG_NO_GENERATE 0UL
+#define CKG_GENERATE 1UL
+#define CKG_GENERATE_COUNTER 2UL
+#define CKG_GENERATE_RANDOM 3UL
+#define CKG_GENERATE_COUNTER_XOR 4UL
+#endif
+#ifndef CKF_END_OF_MESSAGE
+#define CKF_END_OF_MESSAGE 1UL
+#endif
+#ifndef CKF_MESSAGE_ENCRYPT
+#define CKF_MESSAGE_ENCRYPT 0x2UL
+#define CKF_MESSAGE_DECRYPT 0x4UL
+#endif
+#ifndef CKF_MULTI_MESSAGE
+#define CKF_MULTI_MESSAGE 0x20UL
+#endif
+#ifndef CKA_DERIVE_TEMPLATE
+#define CKA_DERIVE_TEMPLATE 0x40000213UL
+#endif
 #ifndef CKM_KL_ENVELOPE
 #define CKM_KL_ENVELOPE 0xcb4c0001UL
 #endif
@@ -108,9 +134,15 @@ struct t_gcm40 {
 };
 struct t_gcm_message {
     CK_BYTE *iv;
-    CK_ULONG iv_len, iv_fixed_bits, generator;
+    CK_ULONG iv_len, fixed_bits, generator;
     CK_BYTE *tag;
     CK_ULONG tag_bits;
+};
+struct t_gcm_wrap {
+    CK_BYTE *iv;
+    CK_ULONG iv_len, fixed_bits, generator;
+    CK_BYTE *aad;
+    CK_ULONG aad_len, tag_bits;
 };
 /* nonce_len is in bytes for one reader of the standard, in bits for another. */
 struct t_chacha {
@@ -123,6 +155,10 @@ struct t_chacha_message {
     CK_BYTE *nonce;
     CK_ULONG nonce_len;
     CK_BYTE *tag;
+};
+struct t_ctr {
+    CK_ULONG bits;
+    CK_BYTE block[16];
 };
 struct t_interface {
     CK_CHAR *name;
@@ -185,6 +221,8 @@ void sandbox_copy(const char *from);
 void sandbox_remove(const char *dir);
 /* Adds to the configuration, before C_Initialize reads it: "[module]\nfork = inherit\n". */
 void sandbox_add(const char *text);
+/* More settings for the token "demo", before C_Initialize. */
+void sandbox_setting(const char *line);
 /* C_InitToken and C_InitPIN on a slot; the library must be initialised. */
 void token_make(CK_SLOT_ID slot, const char *label);
 

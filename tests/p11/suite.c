@@ -23,8 +23,9 @@ const struct function functions[] = {
 };
 const size_t function_count = COUNT(functions);
 
-static const struct test *const files[] = { general_tests, login_tests, object_tests, policy_tests, gcm_tests,
-                                            ladder_tests,  fork_tests,  vendor_tests, inherit_tests };
+static const struct test *const files[] = { general_tests, login_tests,  object_tests, policy_tests, gcm_tests,
+                                            message_tests, cipher_tests, mac_tests,    wrap_tests,   ladder_tests,
+                                            fork_tests,    vendor_tests, inherit_tests };
 static char template_dir[4096], results_dir[4096];
 static unsigned passed, failed, skipped;
 

@@ -23,8 +23,8 @@ struct test {
     }
 #define TEST(name) static void name(void)
 
-extern const struct test general_tests[], login_tests[], object_tests[], policy_tests[], gcm_tests[], ladder_tests[], fork_tests[],
-    vendor_tests[], inherit_tests[];
+extern const struct test general_tests[], login_tests[], object_tests[], policy_tests[], gcm_tests[], message_tests[], cipher_tests[],
+    mac_tests[], wrap_tests[], ladder_tests[], fork_tests[], vendor_tests[], inherit_tests[];
 
 /* ---- the table of functions.def ---- */
 enum answer { HERE, LATER, NEVER, PARALLEL };
