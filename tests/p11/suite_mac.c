@@ -40,7 +40,8 @@ static CK_OBJECT_HANDLE key_for(CK_SESSION_HANDLE session, const struct row *row
 {
     CK_OBJECT_HANDLE key = 0;
 
-    NEED(import_try(session, row->key_type, "0123456789abcdef0123456789ABCDEF", 32, flags, &key));
+    NEED(import_try(session, row->key_type, "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789ABCDEF",
+                    row->key_type == CKK_AES ? 32 : 64, flags, &key));
     return key;
 }
 
@@ -259,8 +260,8 @@ TEST(a_stored_key_verifies_after_a_restart)
 {
     CK_SESSION_HANDLE session = user_session();
     CK_OBJECT_HANDLE key = secret_make(session, "svST");
-    CK_MECHANISM mech = { CKM_SHA512_HMAC, NULL, 0 };
-    CK_BYTE mac[64];
+    CK_MECHANISM mech = { CKM_SHA256_HMAC, NULL, 0 };
+    CK_BYTE mac[32];
     CK_ULONG len = sizeof mac;
 
     fill();
@@ -397,7 +398,7 @@ const struct test mac_tests[] = {
     T(any_parts_of_what_is_signed_are_the_whole, ANY),
     T(a_changed_or_cut_mac_is_refused, OURS),
     T(short_macs_are_refused_at_init, OURS),
-    T(a_generic_secret_signs_unasked, ANY),
+    T(a_generic_secret_signs_unasked, OURS),
     T(a_stored_key_verifies_after_a_restart, ANY),
     T(roles_and_types_are_obeyed, OURS),
     T(logout_ends_a_signature, OURS),
