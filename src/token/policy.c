@@ -218,7 +218,8 @@ static bool secret_salt_meets_a_secret(enum kl_policy policy, const struct kl_de
 
 static bool mechanism_is_offered(enum kl_policy policy, const struct kl_deed *deed)
 {
-    return policy == KL_POLICY_COMPATIBLE || !kl_mech_is_compatible_only(deed->mech, deed->usage);
+    (void)policy;
+    return !kl_mech_is_compatible_only(deed->mech, deed->usage);
 }
 
 static bool root_mechanism_is_for_the_master(enum kl_policy policy, const struct kl_deed *deed)
@@ -465,7 +466,7 @@ static const struct rule {
     { "secret salt", KL_DEED_SALT, SAFE, secret_salt_meets_a_secret, KL_KEY_FUNCTION,
       "a sensitive key is a salt only for a sensitive key of 128 bits that was generated here" },
 
-    { "mechanism offered", KL_DEED_USE, ALL, mechanism_is_offered, KL_MECHANISM, "offered with policy = compatible only" },
+    { "mechanism offered", KL_DEED_USE, SAFE, mechanism_is_offered, KL_MECHANISM, "offered with policy = compatible only" },
     { "root's mechanism", KL_DEED_USE, ALL, root_mechanism_is_for_the_master, KL_KEY_FUNCTION, NULL },
     { "usage", KL_DEED_USE, ALL, usage_is_allowed, KL_KEY_FUNCTION, NULL },
     { "state to protect", KL_DEED_USE, ALL, state_lets_protect, KL_KEY_FUNCTION, "this version of the key protects nothing new any more" },
@@ -504,6 +505,11 @@ size_t kl_policy_rule_count(void)
 const char *kl_policy_rule_name(size_t rule)
 {
     return rules[rule].name;
+}
+
+bool kl_policy_has_rule(enum kl_policy policy, size_t rule)
+{
+    return (rules[rule].policies & 1u << policy) != 0;
 }
 
 enum kl_rc kl_policy_judge_without(enum kl_policy policy, const struct kl_deed *deed, size_t left_out)

@@ -72,6 +72,7 @@ KL_MUST_USE enum kl_rc kl_policy_judge(enum kl_policy policy, const struct kl_de
 /* For that test and for the documentation: the rules by number, and a judgement that overlooks one of them. */
 size_t kl_policy_rule_count(void);
 const char *kl_policy_rule_name(size_t rule);
+bool kl_policy_has_rule(enum kl_policy policy, size_t rule);
 KL_MUST_USE enum kl_rc kl_policy_judge_without(enum kl_policy policy, const struct kl_deed *deed, size_t rule);
 
 /* The IV of an encryption, apart from the table because every encryption asks. */

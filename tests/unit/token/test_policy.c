@@ -44,8 +44,10 @@ static void begin_wrap(struct scene *scene)
 {
     static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     static const CK_ATTRIBUTE restored[] = {
-        { CKA_SENSITIVE, &yes, 1 }, { CKA_SIGN, &no, 1 },   { CKA_VERIFY, &no, 1 },
-        { CKA_WRAP, &no, 1 },       { CKA_UNWRAP, &no, 1 }, { CKA_DERIVE, &no, 1 },
+        { CKA_SENSITIVE, &yes, 1 }, { CKA_WRAP_WITH_TRUSTED, &yes, 1 },
+        { CKA_SIGN, &no, 1 },       { CKA_VERIFY, &no, 1 },
+        { CKA_WRAP, &no, 1 },       { CKA_UNWRAP, &no, 1 },
+        { CKA_DERIVE, &no, 1 },
     };
 
     scene->key.flags = WRAPS | HELD | KL_FLAG_LOCAL | KL_FLAG_TRUSTED;
@@ -307,11 +309,13 @@ static void set_untrusted(struct scene *scene)
 static void set_brought_wrapper(struct scene *scene)
 {
     scene->key.flags &= ~(uint32_t)KL_FLAG_LOCAL;
+    scene->other.flags |= KL_FLAG_WRAP_WITH_TRUSTED;
 }
 
 static void set_unrestored(struct scene *scene)
 {
     scene->key.extra_count = 0;
+    scene->other.flags |= KL_FLAG_WRAP_WITH_TRUSTED;
 }
 
 static void set_weak_wrapper(struct scene *scene)
@@ -381,8 +385,8 @@ static const struct against {
     { "extractable", KL_DEED_WRAP, set_staying, ALL, KL_KEY_UNEXTRACTABLE },
     { "not itself", KL_DEED_WRAP, set_itself, ALL, KL_NOT_WRAPPABLE },
     { "trusted if asked for", KL_DEED_WRAP, set_untrusted, ALL, KL_NOT_WRAPPABLE },
-    { "sensitive under trusted", KL_DEED_WRAP, set_brought_wrapper, SAFE, KL_NOT_WRAPPABLE },
-    { "restrictions come back", KL_DEED_WRAP, set_unrestored, SAFE, KL_NOT_WRAPPABLE },
+    { "sensitive under trusted", KL_DEED_WRAP, set_brought_wrapper, ALL, KL_NOT_WRAPPABLE },
+    { "restrictions come back", KL_DEED_WRAP, set_unrestored, ALL, KL_NOT_WRAPPABLE },
     { "no weak wrapping", KL_DEED_WRAP, set_weak_wrapper, ALL, KL_WRAPPING_SIZE },
     { "wrap template", KL_DEED_WRAP, set_unfitting, ALL, KL_KEY_HANDLE },
 };
@@ -390,7 +394,11 @@ static const struct against {
 static void every_rule_is_here_by_name(void)
 {
     CU_ASSERT_EQUAL_FATAL(COUNT(against), kl_policy_rule_count());
-    for (size_t i = 0; i < COUNT(against); i++) CU_ASSERT_STRING_EQUAL(against[i].rule, kl_policy_rule_name(i));
+    for (size_t i = 0; i < COUNT(against); i++) {
+        CU_ASSERT_STRING_EQUAL(against[i].rule, kl_policy_rule_name(i));
+        for (size_t p = 0; p < COUNT(policies); p++)
+            CU_ASSERT_EQUAL(kl_policy_has_rule(policies[p], i), (against[i].policies & 1u << policies[p]) != 0);
+    }
 }
 
 /* Where the other rules have something to give, so that only the one in question can refuse. */
@@ -825,16 +833,12 @@ static void a_wrapping_key_needs_every_part_of_its_history(void)
 
 static void each_restriction_must_come_back(void)
 {
-    static const uint32_t raised[] = { KL_FLAG_WRAP_WITH_TRUSTED };
     static const uint32_t lowered[] = { KL_FLAG_MODIFIABLE, KL_FLAG_COPYABLE, KL_FLAG_DESTROYABLE, KL_FLAG_ENCRYPT, KL_FLAG_DECRYPT };
     struct scene scene;
 
-    for (size_t i = 0; i < COUNT(raised) + COUNT(lowered); i++) {
+    for (size_t i = 0; i < COUNT(lowered); i++) {
         begin(&scene, KL_DEED_WRAP);
-        if (i < COUNT(raised))
-            scene.other.flags |= raised[i];
-        else
-            scene.other.flags &= ~lowered[i - COUNT(raised)];
+        scene.other.flags &= ~lowered[i];
         CU_ASSERT_EQUAL(wrap(&scene), KL_NOT_WRAPPABLE);
     }
     begin(&scene, KL_DEED_WRAP);
@@ -852,6 +856,19 @@ static void each_restriction_must_come_back(void)
     begin(&scene, KL_DEED_WRAP);
     scene.other.flags |= KL_FLAG_PRIVATE;
     CU_ASSERT_EQUAL(wrap(&scene), KL_OK);
+}
+
+/* Compatible lets sensitive keys leave as they like, but for those that ask for more. */
+static void compatible_minds_the_keys_that_want_trust(void)
+{
+    struct scene scene;
+
+    begin(&scene, KL_DEED_WRAP);
+    scene.key.extra_count = 0;
+    CU_ASSERT_EQUAL(wrap(&scene), KL_NOT_WRAPPABLE);
+    CU_ASSERT_EQUAL(kl_policy_judge(KL_POLICY_COMPATIBLE, &scene.deed), KL_OK);
+    scene.other.flags |= KL_FLAG_WRAP_WITH_TRUSTED;
+    CU_ASSERT_EQUAL(kl_policy_judge(KL_POLICY_COMPATIBLE, &scene.deed), KL_NOT_WRAPPABLE);
 }
 
 static void a_template_that_cannot_be_read_restores_nothing(void)
@@ -970,6 +987,7 @@ UNIT_MAIN("token/policy", UNIT(every_rule_is_here_by_name), UNIT(what_has_nothin
           UNIT(a_ladder_key_has_the_type_where_the_mechanism_or_deriving_says_so), UNIT(an_aes_key_makes_hmacs_under_compatible_alone),
           UNIT(a_key_on_a_list_or_in_its_family_is_used), UNIT(a_ladder_key_does_not_leave),
           UNIT(a_key_that_can_be_read_leaves_under_any_wrapping_key), UNIT(a_wrapping_key_needs_every_part_of_its_history),
-          UNIT(each_restriction_must_come_back), UNIT(a_template_that_cannot_be_read_restores_nothing),
-          UNIT(a_key_of_more_than_256_bits_leaves_under_one_of_256), UNIT(a_key_that_fits_the_wrap_template_leaves),
-          UNIT(the_iv_is_whose_the_policy_says), UNIT(a_default_usage_is_one_role), UNIT(history_is_inherited_and_never_made_up))
+          UNIT(each_restriction_must_come_back), UNIT(compatible_minds_the_keys_that_want_trust),
+          UNIT(a_template_that_cannot_be_read_restores_nothing), UNIT(a_key_of_more_than_256_bits_leaves_under_one_of_256),
+          UNIT(a_key_that_fits_the_wrap_template_leaves), UNIT(the_iv_is_whose_the_policy_says), UNIT(a_default_usage_is_one_role),
+          UNIT(history_is_inherited_and_never_made_up))
