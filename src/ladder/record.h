@@ -51,7 +51,8 @@ enum kl_flag {
     KL_FLAG_DERIVE = 1 << 15,
     KL_FLAG_WRAP_WITH_TRUSTED = 1 << 16,
     KL_FLAG_TRUSTED = 1 << 17,
-    KL_FLAG_GENERATED = 1 << 18 /* its bytes were drawn here: it has a commitment and may make envelopes */
+    KL_FLAG_GENERATED =
+        1 << 18 /* its bytes were drawn here, and derive nothing but by the ladder: it has a commitment, may make envelopes */
 };
 
 /* Attributes that few objects have. `type` is the PKCS#11 number or one of ours below. Ascending, none twice. */

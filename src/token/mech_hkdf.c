@@ -38,6 +38,25 @@ static enum kl_rc derive_ladder(struct kl_view parameter, struct kl_request *req
     return KL_OK;
 }
 
+/* Extraction takes the base key as its input; without it, the base is the key of the function. */
+static enum kl_rc may_run(const struct kl_derivation *derivation, const CK_HKDF_PARAMS *hkdf)
+{
+    const struct kl_token *token = derivation->session->token;
+    struct kl_deed prf = { .kind = KL_DEED_PRF, .key = &derivation->base->record };
+    struct kl_deed prk = { .kind = KL_DEED_PRK, .key = &derivation->draft->record, .other = &derivation->base->record };
+
+    if (!hkdf->bExtract) return kl_policy_judge(token->policy, &prf);
+    return hkdf->bExpand ? KL_OK : kl_policy_judge(token->policy, &prk);
+}
+
+static enum kl_rc may_be_salt(const struct kl_derivation *derivation, const struct kl_hold *salt)
+{
+    const struct kl_token *token = derivation->session->token;
+    struct kl_deed deed = { .kind = KL_DEED_SALT, .key = &salt->record, .other = &derivation->base->record };
+
+    return kl_policy_judge(token->policy, &deed);
+}
+
 /* The child must not be weaker than either of the keys that it comes from; data is not weaker than anything, and told by rules of its own. */
 static enum kl_rc inherit(const struct kl_derivation *derivation, const struct kl_hold *salt)
 {
@@ -61,7 +80,7 @@ static enum kl_rc salt_by_key(const struct kl_derivation *derivation, CK_OBJECT_
     KL_TRY(kl_hold_take(derivation->session, handle, &hold));
     KL_CHECK(!kl_level_is_ladder(hold.record.level), KL_KEY_FUNCTION);
     KL_TRY(kl_mech_may_use(derivation->session, &kl_mech_hkdf_derive, &hold, KL_FLAG_DERIVE));
-    KL_TRY(kl_make_may_be_prf_key(derivation->session, &hold));
+    KL_TRY(may_be_salt(derivation, &hold));
     KL_TRY(inherit(derivation, &hold));
     KL_TRY(kl_hold_key(&hold, &key));
     rc = kl_secret_from(salt, kl_key_bytes(key));
@@ -127,8 +146,7 @@ static enum kl_rc derive(const struct kl_derivation *derivation, struct kl_secre
     KL_TRY(check_salt_type(&hkdf));
     KL_CHECK(hkdf.ulInfoLen <= INFO_MAX, KL_PARAMETER);
     KL_TRY(child_len(derivation, &hkdf, hash, &len));
-    /* Extraction takes the base key as its input; without it, and as a salt, a key is the key of the function. */
-    if (!hkdf.bExtract) KL_TRY(kl_make_may_be_prf_key(derivation->session, derivation->base));
+    KL_TRY(may_run(derivation, &hkdf));
     KL_TRY(read_salt(derivation, &hkdf, &room, &salt));
     KL_TRY(kl_secret_new(out, len));
     return run(&hkdf, hash, salt, kl_key_bytes(derivation->base_key), out);

@@ -196,11 +196,30 @@ static bool prf_key_was_drawn_here(enum kl_policy policy, const struct kl_deed *
     return !has(deed->key, KL_FLAG_SENSITIVE) || has(deed->key, KL_FLAG_LOCAL);
 }
 
+/* The MACs of a pseudo-random key are the bytes of everything that the whole HKDF derives. */
+static bool prk_does_not_sign(enum kl_policy policy, const struct kl_deed *deed)
+{
+    (void)policy;
+    return !has(deed->other, KL_FLAG_SENSITIVE) || (deed->key->flags & (KL_FLAG_SIGN | KL_FLAG_VERIFY)) == 0;
+}
+
+/*
+ * A salt is the key of a function whose input is the base. Where a caller knows that input, expanding the salt gives the same bytes,
+ * as a key that may sign; and a key that is derived, or drawn with fewer bits than this, is one that he may know.
+ */
+static bool secret_salt_meets_a_secret(enum kl_policy policy, const struct kl_deed *deed)
+{
+    (void)policy;
+    if (!has(deed->key, KL_FLAG_SENSITIVE)) return true;
+    return has(deed->other, KL_FLAG_LOCAL | KL_FLAG_ALWAYS_SENSITIVE) && deed->other->value_len >= KL_KEY_BITS_SAFE / 8;
+}
+
 /* --- a key is used --- */
 
 static bool mechanism_is_offered(enum kl_policy policy, const struct kl_deed *deed)
 {
-    return policy == KL_POLICY_COMPATIBLE || !kl_mech_is_compatible_only(deed->mech, deed->usage);
+    (void)policy;
+    return !kl_mech_is_compatible_only(deed->mech, deed->usage);
 }
 
 static bool root_mechanism_is_for_the_master(enum kl_policy policy, const struct kl_deed *deed)
@@ -441,9 +460,13 @@ static const struct rule {
     { "no telling", KL_DEED_TELL, SAFE, tells_nothing_secret, KL_KEY_FUNCTION,
       "data derived from a sensitive key could be the bytes of a sensitive child" },
     { "own function key", KL_DEED_PRF, SAFE, prf_key_was_drawn_here, KL_KEY_FUNCTION,
-      "a sensitive key that was not generated here derives by HKDF with extraction, and is no salt" },
+      "a sensitive key that was not generated here derives by HKDF with extraction" },
+    { "no signing prk", KL_DEED_PRK, SAFE, prk_does_not_sign, KL_TEMPLATE,
+      "what is extracted from a sensitive key and not expanded does not sign" },
+    { "secret salt", KL_DEED_SALT, SAFE, secret_salt_meets_a_secret, KL_KEY_FUNCTION,
+      "a sensitive key is a salt only for a sensitive key of 128 bits that was generated here" },
 
-    { "mechanism offered", KL_DEED_USE, ALL, mechanism_is_offered, KL_MECHANISM, "offered with policy = compatible only" },
+    { "mechanism offered", KL_DEED_USE, SAFE, mechanism_is_offered, KL_MECHANISM, "offered with policy = compatible only" },
     { "root's mechanism", KL_DEED_USE, ALL, root_mechanism_is_for_the_master, KL_KEY_FUNCTION, NULL },
     { "usage", KL_DEED_USE, ALL, usage_is_allowed, KL_KEY_FUNCTION, NULL },
     { "state to protect", KL_DEED_USE, ALL, state_lets_protect, KL_KEY_FUNCTION, "this version of the key protects nothing new any more" },
@@ -482,6 +505,11 @@ size_t kl_policy_rule_count(void)
 const char *kl_policy_rule_name(size_t rule)
 {
     return rules[rule].name;
+}
+
+bool kl_policy_has_rule(enum kl_policy policy, size_t rule)
+{
+    return (rules[rule].policies & 1u << policy) != 0;
 }
 
 enum kl_rc kl_policy_judge_without(enum kl_policy policy, const struct kl_deed *deed, size_t left_out)
@@ -538,7 +566,8 @@ uint32_t kl_policy_inherited(uint32_t base, uint32_t named, uint32_t flags)
 
 uint32_t kl_policy_history_generated(uint32_t flags)
 {
-    flags |= KL_FLAG_LOCAL | KL_FLAG_GENERATED;
+    flags |= KL_FLAG_LOCAL;
+    if (!(flags & KL_FLAG_DERIVE)) flags |= KL_FLAG_GENERATED;
     if (flags & KL_FLAG_SENSITIVE) flags |= KL_FLAG_ALWAYS_SENSITIVE;
     if (!(flags & KL_FLAG_EXTRACTABLE)) flags |= KL_FLAG_NEVER_EXTRACTABLE;
     return flags;

@@ -35,6 +35,8 @@ enum kl_deed_kind {
     KL_DEED_USE,     /* an operation begins */
     KL_DEED_WRAP,    /* `other` leaves under `key`, whose use has been judged already */
     KL_DEED_PRF,     /* a derivation takes the key's bytes as the key of a pseudo-random function, not as its input */
+    KL_DEED_PRK,     /* an extraction without expansion makes `key` of `other`: what HKDF derives everything else from */
+    KL_DEED_SALT,    /* an extraction from `other` takes the key's bytes as its salt */
     KL_DEED_TELL,    /* a derivation gives its result as data */
     KL_DEEDS
 };
@@ -42,8 +44,8 @@ enum kl_deed_kind {
 /* A deed; only what its kind speaks of need be set. */
 struct kl_deed {
     enum kl_deed_kind kind;
-    const struct kl_record *key;   /* the key at work; for MAKE and GROW, what it is going to be */
-    const struct kl_record *other; /* MAKE: a key that it comes from; WRAP: the key that is to leave */
+    const struct kl_record *key;   /* the key at work; for MAKE, GROW and PRK, what it is going to be */
+    const struct kl_record *other; /* MAKE, PRK, SALT: a key that it comes from; WRAP: the key that is to leave */
     bool is_token;                 /* `key` is or becomes a token object */
     uint32_t named;                /* MAKE, GROW: flags that the template named */
     struct kl_view value;          /* MAKE: bytes that a caller brought */
@@ -63,13 +65,14 @@ struct kl_deed {
 
 /*
  * KL_OK, or the code that the first rule broken gives, with words. The rules are in policy.c, in the order in which they are
- * judged; each is there for a reason that a test shows by leaving it out (tests/unit/token/test_policy_walk.c).
+ * judged; each is there for a reason that a test shows by leaving it out, or tells (tests/unit/token/test_policy_walk.c).
  */
 KL_MUST_USE enum kl_rc kl_policy_judge(enum kl_policy policy, const struct kl_deed *deed);
 
 /* For that test and for the documentation: the rules by number, and a judgement that overlooks one of them. */
 size_t kl_policy_rule_count(void);
 const char *kl_policy_rule_name(size_t rule);
+bool kl_policy_has_rule(enum kl_policy policy, size_t rule);
 KL_MUST_USE enum kl_rc kl_policy_judge_without(enum kl_policy policy, const struct kl_deed *deed, size_t rule);
 
 /* The IV of an encryption, apart from the table because every encryption asks. */
@@ -89,7 +92,10 @@ KL_MUST_USE enum kl_rc kl_policy_iv(enum kl_policy policy, const struct kl_iv_de
 uint32_t kl_policy_default_usage(enum kl_level level, uint64_t key_type);
 /* A key derived from one with the flags `base`: sensitivity where nothing was said, and history. */
 uint32_t kl_policy_inherited(uint32_t base, uint32_t named, uint32_t flags);
-/* History of a key whose bytes were drawn here, and of one that came from outside. */
+/*
+ * History of a key whose bytes were drawn here, and of one that came from outside. A key that derives is not KL_FLAG_GENERATED: its
+ * commitment, which everybody may see, is what an expansion of its bytes gives.
+ */
 uint32_t kl_policy_history_generated(uint32_t flags);
 uint32_t kl_policy_history_imported(uint32_t flags);
 /* What a child of the ladder is, whatever its template leaves out. */

@@ -976,6 +976,46 @@ TEST(a_salt_key_must_be_a_key_that_derives)
     }
 }
 
+static CK_RV salted_try(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE base, CK_OBJECT_HANDLE salt)
+{
+    struct t_hkdf param = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_KEY, NULL, 0, salt, NULL, 0 };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_KEY_TYPE, CKK_AES), A_ULONG(CKA_VALUE_LEN, 32) };
+    CK_MECHANISM mech = { CKM_HKDF_DERIVE, &param, sizeof param };
+    CK_OBJECT_HANDLE child = 0;
+
+    return p11->C_DeriveKey(session, &mech, base, template, 2, &child);
+}
+
+/* HMAC(salt, base) can be had by expansion of the salt where the base is known. */
+TEST(a_sensitive_salt_wants_a_base_that_nobody_knows)
+{
+    CK_SESSION_HANDLE session = user_session();
+    CK_OBJECT_HANDLE own = secret_make(session, "DS"), salt = secret_make(session, "DS"), brought = 0;
+
+    NEED(import_try(session, CKK_GENERIC_SECRET, "0123456789abcdef", 16, "DS", &brought));
+    NEED(salted_try(session, own, salt));
+    EXPECT(salted_try(session, brought, salt), CKR_KEY_FUNCTION_NOT_PERMITTED);
+}
+
+/* Its signatures would be the bytes of every child of the whole HKDF. */
+TEST(what_is_extracted_from_a_sensitive_key_does_not_sign)
+{
+    CK_SESSION_HANDLE session = user_session();
+    struct t_hkdf param = { CK_TRUE, CK_FALSE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, NULL, 0 };
+    CK_MECHANISM mech = { CKM_HKDF_DERIVE, &param, sizeof param };
+    CK_ATTRIBUTE signs[] = { A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET), A_BOOL(CKA_SIGN, CK_TRUE) },
+                 verifies[] = { A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET), A_BOOL(CKA_VERIFY, CK_TRUE) },
+                 derives[] = { A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET), A_BOOL(CKA_DERIVE, CK_TRUE) },
+                 silent[] = { A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET) };
+    CK_OBJECT_HANDLE base = secret_make(session, "DS"), child = 0;
+
+    EXPECT(p11->C_DeriveKey(session, &mech, base, signs, 2, &child), CKR_TEMPLATE_INCONSISTENT);
+    EXPECT(p11->C_DeriveKey(session, &mech, base, verifies, 2, &child), CKR_TEMPLATE_INCONSISTENT);
+    /* Generic secrets sign where nothing is said. */
+    EXPECT(p11->C_DeriveKey(session, &mech, base, silent, 1, &child), CKR_TEMPLATE_INCONSISTENT);
+    NEED(p11->C_DeriveKey(session, &mech, base, derives, 2, &child));
+}
+
 TEST(a_free_key_derives_no_ladder_key)
 {
     CK_SESSION_HANDLE session = user_session();
@@ -1028,6 +1068,8 @@ const struct test ladder_tests[] = {
     T(a_child_of_a_free_key_inherits_its_history, OURS),
     T(a_free_child_may_live_on_the_token, OURS),
     T(a_salt_key_must_be_a_key_that_derives, OURS),
+    T(a_sensitive_salt_wants_a_base_that_nobody_knows, OURS),
+    T(what_is_extracted_from_a_sensitive_key_does_not_sign, OURS),
     T(a_free_key_derives_no_ladder_key, OURS),
     { NULL, NULL, 0 },
 };
