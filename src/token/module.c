@@ -26,7 +26,8 @@ struct life {
     _Atomic bool is_open;                 /* every call reads it, so nothing that is often written shares its cache line */
     _Alignas(64) _Atomic CK_ULONG inside; /* calls that hold no session's lock */
     _Alignas(64) pthread_mutex_t lock;    /* C_Initialize and C_Finalize, one at a time */
-    pthread_cond_t idle;                  /* nobody is inside any more */
+    pthread_cond_t idle;                  /* nobody is inside any more, or the closing is over */
+    bool is_closing;                      /* C_Finalize waits for those inside, and lets go of the lock meanwhile */
     bool has_begun;                       /* this process has called kl_module_open */
     bool is_inherited;                    /* what is open came by a fork */
     bool is_welcome;                      /* and kl_module_open has not been told so yet */
@@ -223,6 +224,7 @@ enum kl_rc kl_module_open(void)
     if (atomic_load(&life) == &never) KL_TRY(make_page());
     it = atomic_load(&life);
     pthread_mutex_lock(&it->lock);
+    while (it->is_closing) pthread_cond_wait(&it->idle, &it->lock);
     rc = begin(it);
     pthread_mutex_unlock(&it->lock);
     return rc;
@@ -236,8 +238,9 @@ enum kl_rc kl_module_close(void)
 
     pthread_mutex_lock(&it->lock);
     was_open = atomic_exchange(&it->is_open, false);
-    while (atomic_load(&it->inside) > 0) pthread_cond_wait(&it->idle, &it->lock);
     if (was_open) {
+        it->is_closing = true;
+        while (atomic_load(&it->inside) > 0) pthread_cond_wait(&it->idle, &it->lock);
         kl_session_close_module();
         mine = slots;
         slots = NULL;
@@ -246,6 +249,8 @@ enum kl_rc kl_module_close(void)
         /* What threads of the parent held at the fork is nobody's. */
         if (it->is_inherited) kl_arena_abandon();
         it->is_inherited = it->is_welcome = false;
+        it->is_closing = false;
+        pthread_cond_broadcast(&it->idle);
     }
     pthread_mutex_unlock(&it->lock);
     return was_open ? KL_OK : KL_NOT_INITIALIZED;

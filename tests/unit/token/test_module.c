@@ -132,6 +132,35 @@ static void closing_waits_for_who_is_inside_and_lets_nobody_in(void)
     sandbox_end();
 }
 
+static void *open_it(void *unused)
+{
+    (void)unused;
+    expect(kl_module_open() == KL_OK);
+    return NULL;
+}
+
+static void opening_waits_for_a_closing_that_waits(void)
+{
+    pthread_t closer, opener;
+
+    sandbox_begin();
+    CU_ASSERT_EQUAL_FATAL(kl_module_open(), KL_OK);
+    CU_ASSERT_TRUE_FATAL(kl_module_enter());
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&closer, NULL, close_it, NULL), 0);
+    while (kl_module_is_open()) pause_a_moment();
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&opener, NULL, open_it, NULL), 0);
+    pause_a_moment();
+    CU_ASSERT_FALSE(kl_module_is_open());
+    kl_module_leave();
+    pthread_join(closer, NULL);
+    pthread_join(opener, NULL);
+    CU_ASSERT_EQUAL(atomic_load(&wrong), 0);
+    CU_ASSERT_TRUE(kl_module_is_open());
+    CU_ASSERT_EQUAL(kl_token_count(), 2);
+    CU_ASSERT_EQUAL(kl_module_close(), KL_OK);
+    sandbox_end();
+}
+
 static void closing_waits_for_a_sessions_call(void)
 {
     struct kl_token *token = token_begin();
@@ -362,7 +391,7 @@ static void a_text_that_is_too_long_is_cut_between_characters(void)
 UNIT_MAIN("token/module", UNIT(nothing_is_open_before_the_first_open), UNIT(it_opens_once_and_closes_once),
           UNIT(slots_come_in_the_order_of_the_configuration), UNIT(without_a_usable_configuration_it_opens_and_has_no_slot),
           UNIT(closing_waits_for_who_is_inside_and_lets_nobody_in), UNIT(closing_waits_for_a_sessions_call),
-          UNIT(it_opens_and_closes_under_calls), UNIT(a_child_begins_anew_and_the_parent_goes_on),
-          UNIT(a_child_begins_anew_whatever_is_locked_in_the_parent), UNIT(of_a_childs_threads_exactly_one_opens),
-          UNIT(a_fork_in_the_middle_of_opening_or_closing_does_no_harm), UNIT(a_text_is_padded_with_blanks),
-          UNIT(a_text_that_is_too_long_is_cut_between_characters))
+          UNIT(opening_waits_for_a_closing_that_waits), UNIT(it_opens_and_closes_under_calls),
+          UNIT(a_child_begins_anew_and_the_parent_goes_on), UNIT(a_child_begins_anew_whatever_is_locked_in_the_parent),
+          UNIT(of_a_childs_threads_exactly_one_opens), UNIT(a_fork_in_the_middle_of_opening_or_closing_does_no_harm),
+          UNIT(a_text_is_padded_with_blanks), UNIT(a_text_that_is_too_long_is_cut_between_characters))
