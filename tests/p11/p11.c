@@ -455,7 +455,7 @@ CK_OBJECT_HANDLE find_one(CK_SESSION_HANDLE session, const char *label)
     return got == 1 ? found[0] : 0;
 }
 
-static CK_ULONG flags_template(const char *flags, CK_ATTRIBUTE *out)
+CK_ULONG flags_template(const char *flags, CK_ATTRIBUTE *out)
 {
     static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     static const struct {

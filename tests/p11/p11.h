@@ -245,6 +245,8 @@ size_t find_count(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG co
  * A key with the flags of ATTACKS.md: e d w u D(erive) s v S(ensitive) X T(oken);
  * P makes it public, m(odifiable no), c(opyable no), y (destroyable no).
  */
+/* Their attributes, at most 15; returns how many. */
+CK_ULONG flags_template(const char *flags, CK_ATTRIBUTE *out);
 CK_RV key_try(CK_SESSION_HANDLE session, const char *flags, CK_OBJECT_HANDLE *key);
 CK_OBJECT_HANDLE key_make(CK_SESSION_HANDLE session, const char *flags);
 /* The same of CKK_GENERIC_SECRET, which HKDF works on. */
