@@ -50,7 +50,7 @@ program() {
         return
     fi
     cc -std=gnu11 -g -O1 -I"$top/include" $(pkg-config --cflags p11-kit-1) -o "$T/$1" \
-        "$top/tests/p11/$1.c" "$top/tests/p11/p11.c" -ldl -ljansson -lpthread || return 1
+        "$top/tests/p11/$1.c" "$top/tests/p11/p11.c" "$top/tests/p11/ways.c" -ldl -ljansson -lpthread || return 1
     printf '%s\n' "$T/$1"
 }
 
