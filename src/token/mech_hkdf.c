@@ -42,10 +42,9 @@ static enum kl_rc derive_ladder(struct kl_view parameter, struct kl_request *req
 static enum kl_rc may_run(const struct kl_derivation *derivation, const CK_HKDF_PARAMS *hkdf)
 {
     const struct kl_token *token = derivation->session->token;
-    struct kl_deed prf = { .kind = KL_DEED_PRF, .key = &derivation->base->record };
     struct kl_deed prk = { .kind = KL_DEED_PRK, .key = &derivation->draft->record, .other = &derivation->base->record };
 
-    if (!hkdf->bExtract) return kl_policy_judge(token->policy, &prf);
+    if (!hkdf->bExtract) return kl_make_may_be_prf_key(derivation->session, derivation->base);
     return hkdf->bExpand ? KL_OK : kl_policy_judge(token->policy, &prk);
 }
 

@@ -19,68 +19,17 @@ enum kl_rc walk_judge(enum kl_policy policy, const struct kl_deed *deed)
     return rc;
 }
 
-/* --- mechanisms: the module's rows, and these for what it may be built without --- */
-
-static const struct kl_mech stand_ins[WALK_MECHS] = {
-    [WALK_GCM] = { .type = CKM_AES_GCM },
-    [WALK_CBC] = { .type = CKM_AES_CBC,
-                   .name = "AES-CBC",
-                   .key_types = { CKK_AES },
-                   .key_type_count = 1,
-                   .min_key = 16,
-                   .max_key = 32,
-                   .family = KL_FAMILY_CBC },
-    [WALK_KEY_WRAP] = { .type = CKM_AES_KEY_WRAP,
-                        .name = "AES key wrap",
-                        .key_types = { CKK_AES },
-                        .key_type_count = 1,
-                        .min_key = 16,
-                        .max_key = 32,
-                        .family = KL_FAMILY_KEY_WRAP,
-                        .on_ladder = true,
-                        .any_ladder_type = true },
-    [WALK_CBC_PAD] = { .type = CKM_AES_CBC_PAD,
-                       .name = "AES-CBC, padded",
-                       .key_types = { CKK_AES },
-                       .key_type_count = 1,
-                       .min_key = 16,
-                       .max_key = 32,
-                       .family = KL_FAMILY_CBC,
-                       .wraps_if_compatible = true },
-    [WALK_MAC] = { .type = CKM_SHA256_HMAC,
-                   .name = "HMAC-SHA-256",
-                   .key_types = { CKK_GENERIC_SECRET, CKK_SHA256_HMAC },
-                   .key_type_count = 2,
-                   .min_key = 1,
-                   .max_key = KL_SECRET_KEY_MAX,
-                   .family = KL_FAMILY_HMAC_SHA256,
-                   .on_ladder = true,
-                   .any_ladder_type = true,
-                   .aes_if_compatible = true },
-    [WALK_CMAC_MECH] = { .type = CKM_AES_CMAC,
-                         .name = "AES-CMAC",
-                         .key_types = { CKK_AES },
-                         .key_type_count = 1,
-                         .min_key = 16,
-                         .max_key = 32,
-                         .family = KL_FAMILY_CMAC },
-    [WALK_HKDF] = { .type = CKM_HKDF_DERIVE },
-    [WALK_HKDF_DATA] = { .type = CKM_HKDF_DATA },
-    [WALK_SP800_108] = { .type = CKM_SP800_108_COUNTER_KDF,
-                         .name = "SP 800-108",
-                         .key_types = { CKK_AES, CKK_GENERIC_SECRET },
-                         .key_type_count = 2,
-                         .min_key = 1,
-                         .max_key = KL_SECRET_KEY_MAX,
-                         .family = KL_FAMILY_SP800_108 },
-};
-
 const struct kl_mech *walk_mech(enum walk_mech mech)
 {
+    static const CK_MECHANISM_TYPE types[WALK_MECHS] = {
+        [WALK_GCM] = CKM_AES_GCM,         [WALK_CBC] = CKM_AES_CBC,         [WALK_KEY_WRAP] = CKM_AES_KEY_WRAP,
+        [WALK_CBC_PAD] = CKM_AES_CBC_PAD, [WALK_MAC] = CKM_SHA256_HMAC,     [WALK_CMAC_MECH] = CKM_AES_CMAC,
+        [WALK_HKDF] = CKM_HKDF_DERIVE,    [WALK_HKDF_DATA] = CKM_HKDF_DATA, [WALK_SP800_108] = CKM_SP800_108_COUNTER_KDF,
+    };
     static const struct kl_mech *found[WALK_MECHS];
 
-    if (!found[mech]) found[mech] = kl_mech_find(stand_ins[mech].type);
-    return found[mech] ? found[mech] : &stand_ins[mech];
+    if (!found[mech]) found[mech] = kl_mech_find(types[mech]);
+    return found[mech];
 }
 
 /* --- keys as the policy sees them, and back --- */
