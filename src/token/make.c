@@ -236,7 +236,7 @@ enum kl_rc kl_object_generate(struct kl_session *session, const CK_MECHANISM *me
     KL_TRY(wanted_len(mech, &draft, &len));
     add_default_usage(&draft, KL_LEVEL_FREE, draft.named);
     draft.record.mechanism = mech->type;
-    draft.record.flags = kl_policy_history_generated(draft.record.flags);
+    draft.record.flags = kl_policy_history_generated(draft.record.flags, len);
     draft.record.value_len = (uint32_t)len;
     KL_TRY(kl_make_judge(session, &draft, NULL));
     KL_TRY(kl_random_secret(&value, len));

@@ -564,10 +564,11 @@ uint32_t kl_policy_inherited(uint32_t base, uint32_t named, uint32_t flags)
     return flags;
 }
 
-uint32_t kl_policy_history_generated(uint32_t flags)
+uint32_t kl_policy_history_generated(uint32_t flags, size_t len)
 {
     flags |= KL_FLAG_LOCAL;
-    if (!(flags & KL_FLAG_DERIVE)) flags |= KL_FLAG_GENERATED;
+    /* What it marks has a commitment in the store, by which a short key could be found. */
+    if (!(flags & KL_FLAG_DERIVE) && len >= KL_KEY_BITS_SAFE / 8) flags |= KL_FLAG_GENERATED;
     if (flags & KL_FLAG_SENSITIVE) flags |= KL_FLAG_ALWAYS_SENSITIVE;
     if (!(flags & KL_FLAG_EXTRACTABLE)) flags |= KL_FLAG_NEVER_EXTRACTABLE;
     return flags;

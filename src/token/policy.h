@@ -93,10 +93,10 @@ uint32_t kl_policy_default_usage(enum kl_level level, uint64_t key_type);
 /* A key derived from one with the flags `base`: sensitivity where nothing was said, and history. */
 uint32_t kl_policy_inherited(uint32_t base, uint32_t named, uint32_t flags);
 /*
- * History of a key whose bytes were drawn here, and of one that came from outside. A key that derives is not KL_FLAG_GENERATED: its
+ * History of a key whose `len` bytes were drawn here, and of one that came from outside. A key that derives is not KL_FLAG_GENERATED: its
  * commitment, which everybody may see, is what an expansion of its bytes gives.
  */
-uint32_t kl_policy_history_generated(uint32_t flags);
+uint32_t kl_policy_history_generated(uint32_t flags, size_t len);
 uint32_t kl_policy_history_imported(uint32_t flags);
 /* What a child of the ladder is, whatever its template leaves out. */
 uint32_t kl_policy_ladder_flags(uint32_t flags, bool is_token);

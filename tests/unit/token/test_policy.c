@@ -652,9 +652,11 @@ static void a_salt_that_can_be_read_mixes_with_anything_and_a_secret_one_with_ow
 
 static void a_key_that_derives_has_no_commitment(void)
 {
-    CU_ASSERT_EQUAL(kl_policy_history_generated(CIPHER) & KL_FLAG_GENERATED, KL_FLAG_GENERATED);
-    CU_ASSERT_EQUAL(kl_policy_history_generated(KL_FLAG_DERIVE) & KL_FLAG_GENERATED, 0);
-    CU_ASSERT_EQUAL(kl_policy_history_generated(KL_FLAG_DERIVE) & KL_FLAG_LOCAL, KL_FLAG_LOCAL);
+    CU_ASSERT_EQUAL(kl_policy_history_generated(CIPHER, 32) & KL_FLAG_GENERATED, KL_FLAG_GENERATED);
+    CU_ASSERT_EQUAL(kl_policy_history_generated(KL_FLAG_DERIVE, 32) & KL_FLAG_GENERATED, 0);
+    CU_ASSERT_EQUAL(kl_policy_history_generated(KL_FLAG_DERIVE, 32) & KL_FLAG_LOCAL, KL_FLAG_LOCAL);
+    CU_ASSERT_EQUAL(kl_policy_history_generated(CIPHER, 16) & KL_FLAG_GENERATED, KL_FLAG_GENERATED);
+    CU_ASSERT_EQUAL(kl_policy_history_generated(CIPHER, 15) & (KL_FLAG_GENERATED | KL_FLAG_LOCAL), KL_FLAG_LOCAL);
 }
 
 /* --- using --- */
@@ -970,8 +972,8 @@ static void history_is_inherited_and_never_made_up(void)
     CU_ASSERT(kl_policy_inherited(clean, 0, 0) & KL_FLAG_SENSITIVE);
     CU_ASSERT_FALSE(kl_policy_inherited(clean, KL_FLAG_SENSITIVE, 0) & (KL_FLAG_SENSITIVE | KL_FLAG_ALWAYS_SENSITIVE));
     CU_ASSERT_EQUAL(kl_policy_history_imported(clean), stained);
-    CU_ASSERT_EQUAL(kl_policy_history_generated(KL_FLAG_SENSITIVE), HELD | KL_FLAG_LOCAL | KL_FLAG_GENERATED);
-    CU_ASSERT_EQUAL(kl_policy_history_generated(KL_FLAG_EXTRACTABLE), KL_FLAG_EXTRACTABLE | KL_FLAG_LOCAL | KL_FLAG_GENERATED);
+    CU_ASSERT_EQUAL(kl_policy_history_generated(KL_FLAG_SENSITIVE, 32), HELD | KL_FLAG_LOCAL | KL_FLAG_GENERATED);
+    CU_ASSERT_EQUAL(kl_policy_history_generated(KL_FLAG_EXTRACTABLE, 32), KL_FLAG_EXTRACTABLE | KL_FLAG_LOCAL | KL_FLAG_GENERATED);
 }
 
 UNIT_MAIN("token/policy", UNIT(every_rule_is_here_by_name), UNIT(what_has_nothing_against_it_is_allowed),

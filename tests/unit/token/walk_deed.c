@@ -244,7 +244,7 @@ static enum kl_rc generate(enum kl_policy policy, const struct walk_deed *deed, 
     const struct walk_template *template = &walk_generated[deed->choice];
 
     KL_TRY(draft_new(policy, KL_ON_GENERATE, template, kl_view_of(NULL, 0)));
-    draft.record.flags = kl_policy_history_generated(draft.record.flags);
+    draft.record.flags = kl_policy_history_generated(draft.record.flags, template->len);
     draft.record.value_len = (uint32_t) template->len;
     KL_TRY(judge_make(policy, NULL));
     return keep(to, fresh(to, deed->choice), false);
