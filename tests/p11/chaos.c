@@ -103,7 +103,7 @@ static void look_for_secrets(struct actor *actor)
 static bool is_allowed(enum function_number function, CK_RV rv)
 {
     static const CK_RV breakdowns[] = { CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED, CKR_HOST_MEMORY, CKR_DEVICE_ERROR, CKR_DEVICE_MEMORY };
-    enum reply reply = function < any_function_count ? any_functions[function].reply : LATER;
+    enum reply reply = function < any_function_count ? any_functions[function].reply : HERE;
 
     for (size_t i = 0; i < COUNT(breakdowns); i++)
         if (rv == breakdowns[i]) return false;

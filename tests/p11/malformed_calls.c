@@ -423,7 +423,6 @@ static bool is_expected(const struct call *call, bool handle_is_wrong)
     if (call->state == BEFORE && rv == CKR_CRYPTOKI_NOT_INITIALIZED) return true;
     if (reply == NEVER) return rv == CKR_FUNCTION_NOT_SUPPORTED;
     if (reply == PARALLEL) return rv == CKR_FUNCTION_NOT_PARALLEL;
-    if (reply == LATER && rv == CKR_FUNCTION_NOT_SUPPORTED) return true;
     if (rv == CKR_OK) return !call->is_bad && !handle_is_wrong;
     if (rv == CKR_MECHANISM_INVALID && call->state != BEFORE && call->row->mechanism && !way_flags(world.slot, type_for(call->row)))
         return true;

@@ -27,7 +27,7 @@ extern const struct test general_tests[], login_tests[], object_tests[], policy_
     mac_tests[], wrap_tests[], ladder_tests[], fork_tests[], vendor_tests[], inherit_tests[];
 
 /* ---- the table of functions.def ---- */
-enum answer { HERE, LATER, NEVER, PARALLEL };
+enum answer { HERE, NEVER, PARALLEL };
 struct function {
     const char *name;
     int version;

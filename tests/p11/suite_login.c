@@ -543,6 +543,64 @@ TEST(login_in_one_process_is_no_login_in_another)
     CHECK(status == 0);
 }
 
+/* ---- 3.0 and 3.2 ---- */
+
+typedef CK_RV (*t_login_user)(CK_SESSION_HANDLE, CK_USER_TYPE, CK_CHAR *, CK_ULONG, CK_CHAR *, CK_ULONG);
+typedef CK_RV (*t_validation_flags)(CK_SESSION_HANDLE, CK_ULONG, CK_FLAGS *);
+
+TEST(the_roles_log_in_by_login_user_as_well_and_nobody_else_is_known)
+{
+    t_login_user login_user = (t_login_user)(uintptr_t)p11_sym("C_LoginUser");
+    CK_CHAR *user = (CK_CHAR *)(uintptr_t)USER_PIN, *so = (CK_CHAR *)(uintptr_t)SO_PIN, *name = (CK_CHAR *)(uintptr_t) "rotator";
+    CK_SESSION_HANDLE session;
+    CK_SESSION_INFO info;
+
+    start();
+    session = open_session(CKF_RW_SESSION);
+    EXPECT(login_user(session, CKU_USER, user, strlen(USER_PIN), name, 7), CKR_PIN_INCORRECT);
+    EXPECT(login_user(session, CKU_USER, user, strlen(USER_PIN), NULL, 7), CKR_ARGUMENTS_BAD);
+    EXPECT(login_user(session, CKU_USER, NULL, 0, NULL, 0), CKR_ARGUMENTS_BAD);
+    EXPECT(login_user(session, CKU_CONTEXT_SPECIFIC, user, strlen(USER_PIN), NULL, 0), CKR_OPERATION_NOT_INITIALIZED);
+    EXPECT(login_user(session, 17, user, strlen(USER_PIN), NULL, 0), CKR_USER_TYPE_INVALID);
+    NEED(p11->C_GetSessionInfo(session, &info));
+    CHECK(info.state == CKS_RW_PUBLIC_SESSION);
+    NEED(login_user(session, CKU_USER, user, strlen(USER_PIN), NULL, 0));
+    EXPECT(login_user(session, CKU_USER, user, strlen(USER_PIN), NULL, 0), CKR_USER_ALREADY_LOGGED_IN);
+    NEED(p11->C_GetSessionInfo(session, &info));
+    CHECK(info.state == CKS_RW_USER_FUNCTIONS);
+    NEED(p11->C_Logout(session));
+    NEED(login_user(session, CKU_SO, so, strlen(SO_PIN), name, 0));
+    NEED(p11->C_GetSessionInfo(session, &info));
+    CHECK(info.state == CKS_RW_SO_FUNCTIONS);
+}
+
+TEST(an_unknown_operator_counts_as_no_try_of_the_users_pin)
+{
+    t_login_user login_user = (t_login_user)(uintptr_t)p11_sym("C_LoginUser");
+    CK_CHAR *wrong = (CK_CHAR *)(uintptr_t) "wrong-pin-0", *name = (CK_CHAR *)(uintptr_t) "rotator";
+    CK_SESSION_HANDLE session;
+
+    start();
+    session = open_session(CKF_RW_SESSION);
+    for (int i = 0; i < 20; i++) EXPECT(login_user(session, CKU_USER, wrong, 11, name, 7), CKR_PIN_INCORRECT);
+    NEED(login(session, CKU_USER, USER_PIN));
+}
+
+TEST(no_session_claims_to_be_validated)
+{
+    t_validation_flags validation = (t_validation_flags)(uintptr_t)p11_sym("C_GetSessionValidationFlags");
+    CK_SESSION_HANDLE session;
+    CK_FLAGS flags = 77;
+
+    start();
+    session = open_session(0);
+    NEED(validation(session, 1, &flags));
+    CHECK(flags == 0);
+    EXPECT(validation(session, 2, &flags), CKR_ARGUMENTS_BAD);
+    EXPECT(validation(session, 1, NULL), CKR_ARGUMENTS_BAD);
+    EXPECT(validation(session + 1000, 1, &flags), CKR_SESSION_HANDLE_INVALID);
+}
+
 const struct test login_tests[] = {
     T(login_is_for_all_sessions_and_only_once, OURS),
     T(another_user_must_wait, ANY),
@@ -570,5 +628,8 @@ const struct test login_tests[] = {
     T(a_token_with_open_sessions_is_not_made_anew, ANY),
     T(a_token_is_made_anew_only_with_its_so_pin_and_is_empty_then, ANY),
     T(login_in_one_process_is_no_login_in_another, ANY),
+    T(the_roles_log_in_by_login_user_as_well_and_nobody_else_is_known, OURS),
+    T(an_unknown_operator_counts_as_no_try_of_the_users_pin, OURS),
+    T(no_session_claims_to_be_validated, OURS),
     { NULL, NULL, 0 },
 };

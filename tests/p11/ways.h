@@ -34,7 +34,7 @@ void cancel_all(CK_SESSION_HANDLE session);
 
 /* Every function of functions.def, as numbers alone: it is for the caller to know what is a pointer. */
 typedef CK_RV (*any_call)(CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG, CK_ULONG);
-enum reply { HERE, LATER, NEVER, PARALLEL };
+enum reply { HERE, NEVER, PARALLEL };
 struct any_function {
     const char *name;
     int version;
