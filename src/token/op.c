@@ -351,8 +351,8 @@ static enum kl_rc check_signature(struct kl_view signature, size_t need)
     return KL_OK;
 }
 
-/* v3.1 5.15: C_Verify and C_VerifyFinal end the operation, whatever comes of it. */
-enum kl_rc kl_op_verify(struct kl_session *session, struct kl_view in, struct kl_view signature)
+/* v3.1 5.15: C_Verify and C_VerifyFinal (`in` NULL) end the operation, whatever comes of it. */
+static enum kl_rc verify(struct kl_session *session, const struct kl_view *in, struct kl_view signature)
 {
     struct kl_op *op = &session->ops[KL_OP_VERIFY];
     uint8_t mac[KL_MAC_MAX];
@@ -362,31 +362,25 @@ enum kl_rc kl_op_verify(struct kl_session *session, struct kl_view in, struct kl
     enum kl_rc rc;
 
     KL_TRY(enter(session, KL_OP_VERIFY, &steps));
-    rc = op->is_multi_part ? KL_OPERATION_ACTIVE : steps->once_len(op, in.len, &need);
-    if (rc == KL_OK && !in.data && in.len > 0) rc = KL_ARG;
+    if (in && op->is_multi_part)
+        rc = KL_OPERATION_ACTIVE;
+    else
+        rc = in ? steps->once_len(op, in->len, &need) : steps->final_len(op, &need);
+    if (rc == KL_OK && in && !in->data && in->len > 0) rc = KL_ARG;
     if (rc == KL_OK) rc = check_signature(signature, need);
-    if (rc == KL_OK) rc = steps->once(op, in, &made);
+    if (rc == KL_OK) rc = in ? steps->once(op, *in, &made) : steps->final(op, &made);
     if (rc == KL_OK) rc = compare(&made, signature);
     kl_op_end(op);
     kl_wipe(mac, sizeof mac);
     return rc;
 }
 
+enum kl_rc kl_op_verify(struct kl_session *session, struct kl_view in, struct kl_view signature)
+{
+    return verify(session, &in, signature);
+}
+
 enum kl_rc kl_op_verify_final(struct kl_session *session, struct kl_view signature)
 {
-    struct kl_op *op = &session->ops[KL_OP_VERIFY];
-    uint8_t mac[KL_MAC_MAX];
-    struct kl_out made = { mac, sizeof mac, 0 };
-    const struct kl_steps *steps;
-    size_t need = 0;
-    enum kl_rc rc;
-
-    KL_TRY(enter(session, KL_OP_VERIFY, &steps));
-    rc = steps->final_len(op, &need);
-    if (rc == KL_OK) rc = check_signature(signature, need);
-    if (rc == KL_OK) rc = steps->final(op, &made);
-    if (rc == KL_OK) rc = compare(&made, signature);
-    kl_op_end(op);
-    kl_wipe(mac, sizeof mac);
-    return rc;
+    return verify(session, NULL, signature);
 }
