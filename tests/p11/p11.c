@@ -15,6 +15,7 @@ CK_FUNCTION_LIST *p11;
 void *p11_handle;
 enum kind p11_kind;
 char sandbox_dir[4096];
+bool token_makes_ivs;
 int failures;
 
 /* ---- expectations ---- */
@@ -244,6 +245,11 @@ static void new_dir(void)
     if (!mkdtemp(sandbox_dir)) die_at(__FILE__, __LINE__, "mkdtemp %s: %s", sandbox_dir, strerror(errno));
 }
 
+static const char *setting(const char *name, const char *otherwise)
+{
+    return getenv(name) ? getenv(name) : otherwise;
+}
+
 /*
  * The least Argon2 memory the module allows: these programs log in thousands of
  * times and test what a PIN does, not what it costs.
@@ -267,11 +273,11 @@ static void configure(void)
         return;
     }
     snprintf(text, sizeof text,
-             "[log]\ntarget = file:%s/log\nlevel = info\n"
+             "[log]\ntarget = file:%s/log\nlevel = %s\n"
              "[token \"demo\"]\nstore = sqlite:%s/demo.db\nroots = local\npin_memory = 8MiB\npin = file:%s/pin\n%s\n"
              "[token \"other\"]\nstore = sqlite:%s/other.db\nroots = local\npin_memory = 8MiB\n"
              "[root \"local\"]\ntype = local\npassphrase = file:%s/passphrase\npassphrase_memory = 8MiB\n",
-             sandbox_dir, sandbox_dir, sandbox_dir, getenv("P11_TOKEN_SETTINGS") ? getenv("P11_TOKEN_SETTINGS") : "", sandbox_dir,
+             sandbox_dir, setting("P11_LOG_LEVEL", "info"), sandbox_dir, sandbox_dir, setting("P11_TOKEN_SETTINGS", ""), sandbox_dir,
              sandbox_dir);
     write_file("keyladder.conf", 0600, text);
     write_file("pin", 0600, USER_PIN "\n");
@@ -526,7 +532,10 @@ size_t seal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const void *data, C
 {
     CK_ULONG out_len = len + 16;
 
-    NEED(p11->C_GenerateRandom(session, out, 12));
+    if (token_makes_ivs)
+        memset(out, 0, 12);
+    else
+        NEED(p11->C_GenerateRandom(session, out, 12));
     NEED(gcm_init(session, true, key, out, 12, aad, aad ? strlen(aad) : 0, 128));
     NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t)data, len, out + 12, &out_len));
     return 12 + out_len;
@@ -604,6 +613,23 @@ size_t unhex(const char *hex, CK_BYTE *out)
         out[n++] = (CK_BYTE)strtoul(pair, NULL, 16);
     }
     return n;
+}
+
+char *file_read(const char *path, size_t *len)
+{
+    FILE *file = fopen(path, "r");
+    char *text;
+    long size;
+
+    if (!file) return NULL;
+    fseek(file, 0, SEEK_END);
+    size = ftell(file);
+    rewind(file);
+    text = malloc((size_t)size + 1);
+    *len = fread(text, 1, (size_t)size, file);
+    text[*len] = 0;
+    fclose(file);
+    return text;
 }
 
 double now_seconds(void)

@@ -211,6 +211,8 @@ const char *rv_name(CK_RV rv);
 /* ---- sandboxes ---- */
 #define SO_PIN "so-pin-0000"
 #define USER_PIN "user-pin-1111"
+#define WRONG_PIN "wrong-pin-000"
+#define NEXT_PIN "another-pin-9"
 #define TOKEN_LABEL "demo"
 
 extern char sandbox_dir[4096];
@@ -255,6 +257,8 @@ CK_RV import_try(CK_SESSION_HANDLE session, CK_KEY_TYPE type, const void *value,
 
 CK_RV gcm_init(CK_SESSION_HANDLE session, bool encrypt, CK_OBJECT_HANDLE key, const void *iv, CK_ULONG iv_len, const void *aad,
                CK_ULONG aad_len, CK_ULONG tag_bits);
+/* Policy `strict` takes no IV of the caller's: seal() leaves it zeroed, and the token fills it in. */
+extern bool token_makes_ivs;
 /* A new IV each time; out takes 12 bytes of IV, ciphertext, tag. Returns the length written. */
 size_t seal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const void *data, CK_ULONG len, const char *aad, CK_BYTE *out);
 CK_RV unseal(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const CK_BYTE *sealed, CK_ULONG len, const char *aad, CK_BYTE *out,
@@ -308,6 +312,8 @@ uint64_t rng_next(uint64_t *state);
 void rng_fill(uint64_t *state, void *out, size_t len);
 /* Returns the bytes written; out needs half the length of hex. */
 size_t unhex(const char *hex, CK_BYTE *out);
+/* The whole of a file with a NUL behind it, to be freed; NULL if there is none. */
+char *file_read(const char *path, size_t *len);
 double now_seconds(void);
 
 #endif
