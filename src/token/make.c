@@ -435,6 +435,7 @@ enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mech
     kl_draft_begin(&draft, mech->derives == CKO_DATA ? CKO_DATA : CKO_SECRET_KEY);
     KL_TRY(apply(&draft, &asked, kl_applying_of(session, KL_ON_DERIVE), &imposed, &named));
     KL_TRY(may_make(session, &draft));
+    KL_TRY(kl_mech_bind(session, mech, base));
     derivation.draft = &draft;
     if (kl_level_is_ladder(hold.record.level)) return derive_ladder(session, mech, &derivation, named, out);
     return derive_free(session, mech, &derivation, named, out);
@@ -519,6 +520,8 @@ enum kl_rc kl_object_copy(struct kl_session *session, CK_OBJECT_HANDLE handle, c
     KL_TRY(kl_policy_judge(applying.policy, &deed));
     kl_draft_from(&draft, &hold.record, hold.is_token);
     draft.record.sealed = kl_view_of(NULL, 0);
+    /* Trust is the SO's, of one object: a copy, which may be private, is out of the SO's sight. */
+    draft.record.flags &= ~(uint32_t)KL_FLAG_TRUSTED;
     KL_TRY(kl_draft_apply(&draft, &asked, applying));
     KL_TRY(may_make(session, &draft));
     return hold.record.class == CKO_DATA ? copy_data(session, &hold, &draft, out) : copy_key(session, &hold, &draft, out);

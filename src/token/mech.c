@@ -193,13 +193,13 @@ static void today(uint8_t out[8])
 }
 
 /* `policy = strict`: the first use of a free key decides what it is for. */
-static enum kl_rc bind_family(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *hold)
+enum kl_rc kl_mech_bind(struct kl_session *session, const struct kl_mech *mech, CK_OBJECT_HANDLE key)
 {
-    const struct kl_token *token = session->token;
+    KL_AUTO(kl_hold) hold = { 0 };
 
-    if (token->policy != KL_POLICY_STRICT || kl_level_is_ladder(hold->record.level)) return KL_OK;
-    if (kl_record_extra(&hold->record, KL_EXTRA_FAMILY).data) return KL_OK;
-    return kl_object_bind_family(hold, (uint8_t)mech->family);
+    if (session->token->policy != KL_POLICY_STRICT) return KL_OK;
+    KL_TRY(kl_hold_take(session, key, &hold));
+    return kl_level_is_ladder(hold.record.level) ? KL_OK : kl_object_bind_family(&hold, (uint8_t)mech->family);
 }
 
 enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *hold, uint32_t usage)
@@ -214,6 +214,5 @@ enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mec
     if (hold->record.level == KL_LEVEL_REK) KL_TRY(kl_shelf_state(hold->token->shelf, hold->record.parent, &deed.parent));
     today(day);
     deed.today = day;
-    KL_TRY(kl_policy_judge(token->policy, &deed));
-    return bind_family(session, mech, hold);
+    return kl_policy_judge(token->policy, &deed);
 }

@@ -132,10 +132,15 @@ const struct kl_mech *kl_mech_find(CK_MECHANISM_TYPE type);
 bool kl_mech_is_compatible_only(const struct kl_mech *mech, uint32_t usage);
 /*
  * May the session use this key with this mechanism for `usage` (a flag)? KL_NOT_LOGGED_IN, KL_KEY_HANDLE, KL_KEY_FUNCTION,
- * KL_MECHANISM (CKA_ALLOWED_MECHANISMS), KL_KEY_TYPE, KL_KEY_SIZE. Under `policy = strict` this is the use that binds the key to a
- * family: hold then has the key as bound.
+ * KL_MECHANISM (CKA_ALLOWED_MECHANISMS), KL_KEY_TYPE, KL_KEY_SIZE.
  */
 KL_MUST_USE enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *hold, uint32_t usage);
+/*
+ * Under `policy = strict` the first use binds a free key to a family of mechanisms; a use that is refused is none, so this comes when
+ * nothing else can refuse. A hold of the key that the caller has, and what borrows from it, stays as it was. KL_KEY_FUNCTION: another
+ * session was quicker.
+ */
+KL_MUST_USE enum kl_rc kl_mech_bind(struct kl_session *session, const struct kl_mech *mech, CK_OBJECT_HANDLE key);
 /* Lengths that keys of a type may have. */
 bool kl_key_type_takes(uint64_t key_type, size_t len);
 /* 0 where it has to be asked for. */

@@ -83,7 +83,9 @@ enum kl_rc kl_object_wrap(struct kl_session *session, const struct kl_wrap_call 
     KL_TRY(judge(session, &hold, &leaving));
     KL_TRY(wrapping.mech->wrap_len(&wrapping, leaving.record.value_len, &need));
     KL_TRY(kl_op_look_at_room(need, nothing, out, &answer));
-    return answer == KL_ANSWERED ? KL_OK : seal(&wrapping, &hold, &leaving, out);
+    if (answer == KL_ANSWERED) return KL_OK;
+    KL_TRY(kl_mech_bind(session, wrapping.mech, call->key));
+    return seal(&wrapping, &hold, &leaving, out);
 }
 
 enum kl_rc kl_object_unwrap(struct kl_session *session, const struct kl_wrap_call *call, struct kl_view wrapped,
@@ -102,5 +104,6 @@ enum kl_rc kl_object_unwrap(struct kl_session *session, const struct kl_wrap_cal
     rc = wrapping.mech->unwrap(&wrapping, wrapped, &value);
     kl_key_put(wrapping.key);
     KL_TRY(rc);
+    KL_TRY(kl_mech_bind(session, wrapping.mech, call->key));
     return kl_make_unwrapped(session, &unwrapped, &value, out);
 }

@@ -195,7 +195,7 @@ CASE(A_W7_self_made_trust)
 /* ---- templates ---- */
 
 static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-static CK_ATTRIBUTE keeps[] = { { CKA_SENSITIVE, &yes, 1 }, { CKA_EXTRACTABLE, &no, 1 } };
+static CK_ATTRIBUTE keeps[] = { { CKA_SENSITIVE, &yes, 1 }, { CKA_EXTRACTABLE, &no, 1 }, A_TEXT(CKA_ID, "restored") };
 static CK_ATTRIBUTE unwrap_template = { CKA_UNWRAP_TEMPLATE, keeps, sizeof keeps };
 
 /* A key that wraps and unwraps, with the template; and a loose key wrapped under it. */
