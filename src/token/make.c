@@ -498,11 +498,15 @@ static enum kl_rc copy_key(struct kl_session *session, struct kl_hold *hold, str
 static enum kl_rc copy_data(struct kl_session *session, struct kl_hold *hold, struct kl_draft *draft, CK_OBJECT_HANDLE *out)
 {
     KL_AUTO(kl_secret) value = { 0 };
+    struct kl_view bytes = draft->value;
 
-    KL_TRY(kl_hold_data(hold, &value));
+    if (!draft->has_value) {
+        KL_TRY(kl_hold_data(hold, &value));
+        bytes = kl_secret_view(&value);
+    }
     /* A public object's value lies among its extras; a private copy has it elsewhere. */
     if (kl_record_has(&draft->record, KL_FLAG_PRIVATE)) kl_draft_drop_extra(draft, CKA_VALUE);
-    return add_data(session, draft, kl_secret_view(&value), out);
+    return add_data(session, draft, bytes, out);
 }
 
 enum kl_rc kl_object_copy(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count,
