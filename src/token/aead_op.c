@@ -302,6 +302,10 @@ static enum kl_rc decrypt_next(struct kl_op *op, const struct kl_message *messag
 enum kl_rc kl_aead_message_next(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view in, bool is_last,
                                 struct kl_out *out)
 {
+    const struct state *state = op->state;
+
+    /* As long as what was asked for at the beginning, so is the room for it. */
+    KL_CHECK(message->tag_len == state->tag_len, KL_PARAMETER);
     return encrypts(kind) ? encrypt_next(op, message, in, is_last, out) : decrypt_next(op, message, in, is_last, out);
 }
 
