@@ -459,6 +459,34 @@ static void the_first_part_uses_the_iv_up(void)
     end();
 }
 
+/* Two kinds of operations at once: both begin with it, one makes ciphertext. */
+static void an_iv_that_another_operation_has_used_meanwhile_is_refused(void)
+{
+    CK_MECHANISM gcm = { CKM_AES_GCM, NULL, 0 };
+    uint8_t out[64], tag[16];
+    CK_GCM_MESSAGE_PARAMS params = { iv, sizeof iv, 0, CKG_NO_GENERATE, tag, 128 };
+    struct kl_view parameter = { (const uint8_t *)&params, sizeof params }, nothing = { NULL, 0 };
+    struct kl_out room = { out, sizeof out, 0 };
+    size_t len = sizeof out;
+
+    begin();
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &gcm, key), KL_OK);
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_OK);
+    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, parameter, nothing, kl_view_text("x"), &room), KL_OK);
+    memset(out, 0x55, sizeof out);
+    CU_ASSERT_EQUAL(once(KL_OP_ENCRYPT, "y", 1, out, &len), KL_PARAMETER);
+    CU_ASSERT_EQUAL(out[0], 0x55);
+    next_iv();
+    CU_ASSERT_EQUAL(kl_message_begin(session, KL_OP_MESSAGE_ENCRYPT, parameter, nothing), KL_OK);
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_OK);
+    len = sizeof out;
+    CU_ASSERT_EQUAL(update(KL_OP_ENCRYPT, "x", 1, out, &len), KL_OK);
+    CU_ASSERT_EQUAL(kl_message_next(session, KL_OP_MESSAGE_ENCRYPT, parameter, kl_view_text("y"), true, &room), KL_PARAMETER);
+    len = sizeof out;
+    CU_ASSERT_EQUAL(update(KL_OP_ENCRYPT, "z", 1, out, &len), KL_OK);
+    end();
+}
+
 static void sixty_four_ivs_are_remembered_for_each_of_some_keys(void)
 {
     uint8_t out[64], first[12];
@@ -748,8 +776,8 @@ UNIT_MAIN("token/op", UNIT(a_question_for_the_length_keeps_the_operation), UNIT(
           UNIT(a_second_init_is_refused_and_hurts_nothing), UNIT(no_mechanism_cancels_and_finds_nothing_to_cancel_afterwards),
           UNIT(logout_ends_it), UNIT(the_keys_destruction_ends_it), UNIT(destruction_by_another_session_ends_it_too),
           UNIT(an_iv_that_made_ciphertext_is_refused_and_one_that_did_not_is_not), UNIT(the_first_part_uses_the_iv_up),
-          UNIT(sixty_four_ivs_are_remembered_for_each_of_some_keys), UNIT(an_iv_of_any_length_is_remembered),
-          UNIT(a_zeroed_iv_is_filled_in_on_the_ladder_and_taken_as_it_is_elsewhere),
+          UNIT(an_iv_that_another_operation_has_used_meanwhile_is_refused), UNIT(sixty_four_ivs_are_remembered_for_each_of_some_keys),
+          UNIT(an_iv_of_any_length_is_remembered), UNIT(a_zeroed_iv_is_filled_in_on_the_ladder_and_taken_as_it_is_elsewhere),
           UNIT(only_session_keys_encrypt_under_ivs_of_odd_lengths), UNIT(both_layouts_are_read_wherever_they_lie_and_no_third),
           UNIT(tags_are_96_bits_or_more_and_whole_bytes), UNIT(lengths_without_bytes_are_refused),
           UNIT(a_warm_key_costs_no_memory_and_no_lock), UNIT(a_new_second_looks_again_and_keeps_the_keyed_context),
