@@ -572,6 +572,18 @@ static void only_session_keys_encrypt_under_ivs_of_odd_lengths(void)
     end();
 }
 
+static void an_iv_that_no_engine_takes_is_refused_at_once(void)
+{
+    uint8_t longest[129] = { 1 };
+    CK_GCM_PARAMS gcm = { longest, sizeof longest, 0, NULL, 0, 128 };
+    CK_MECHANISM mechanism = { CKM_AES_GCM, &gcm, sizeof gcm };
+
+    begin();
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, key), KL_PARAMETER);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, &mechanism, key), KL_PARAMETER);
+    end();
+}
+
 /* --- parameters --- */
 
 struct five_fields {
@@ -778,9 +790,9 @@ UNIT_MAIN("token/op", UNIT(a_question_for_the_length_keeps_the_operation), UNIT(
           UNIT(an_iv_that_made_ciphertext_is_refused_and_one_that_did_not_is_not), UNIT(the_first_part_uses_the_iv_up),
           UNIT(an_iv_that_another_operation_has_used_meanwhile_is_refused), UNIT(sixty_four_ivs_are_remembered_for_each_of_some_keys),
           UNIT(an_iv_of_any_length_is_remembered), UNIT(a_zeroed_iv_is_filled_in_on_the_ladder_and_taken_as_it_is_elsewhere),
-          UNIT(only_session_keys_encrypt_under_ivs_of_odd_lengths), UNIT(both_layouts_are_read_wherever_they_lie_and_no_third),
-          UNIT(tags_are_96_bits_or_more_and_whole_bytes), UNIT(lengths_without_bytes_are_refused),
-          UNIT(a_warm_key_costs_no_memory_and_no_lock), UNIT(a_new_second_looks_again_and_keeps_the_keyed_context),
-          UNIT(a_right_that_was_given_up_is_gone_at_once), UNIT(what_is_destroyed_leaves_no_context_behind),
-          UNIT(a_key_is_refused_for_what_it_is_not_made_for), UNIT(a_mechanism_that_is_not_on_the_keys_list_is_refused),
-          UNIT(what_is_offered_is_what_has_functions))
+          UNIT(only_session_keys_encrypt_under_ivs_of_odd_lengths), UNIT(an_iv_that_no_engine_takes_is_refused_at_once),
+          UNIT(both_layouts_are_read_wherever_they_lie_and_no_third), UNIT(tags_are_96_bits_or_more_and_whole_bytes),
+          UNIT(lengths_without_bytes_are_refused), UNIT(a_warm_key_costs_no_memory_and_no_lock),
+          UNIT(a_new_second_looks_again_and_keeps_the_keyed_context), UNIT(a_right_that_was_given_up_is_gone_at_once),
+          UNIT(what_is_destroyed_leaves_no_context_behind), UNIT(a_key_is_refused_for_what_it_is_not_made_for),
+          UNIT(a_mechanism_that_is_not_on_the_keys_list_is_refused), UNIT(what_is_offered_is_what_has_functions))
