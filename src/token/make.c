@@ -282,6 +282,7 @@ static enum kl_rc derive_free_key(struct kl_session *session, const struct kl_me
     KL_TRY(mech->derive(derivation, &value));
     draft->record.value_len = (uint32_t)value.len;
     KL_TRY(kl_make_judge(session, draft, base));
+    KL_TRY(kl_mech_bind(session, mech, derivation->handle));
     return add_free_key(session, draft, &value, out);
 }
 
@@ -295,6 +296,7 @@ static enum kl_rc derive_data(struct kl_session *session, const struct kl_mech *
 
     KL_TRY(kl_policy_judge(token->policy, &deed));
     KL_TRY(mech->derive(derivation, &value));
+    KL_TRY(kl_mech_bind(session, mech, derivation->handle));
     return add_data(session, derivation->draft, kl_secret_view(&value), out);
 }
 
@@ -420,6 +422,7 @@ enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mech
     struct kl_derivation derivation = {
         .session = session,
         .parameter = { mechanism->pParameter, mechanism->ulParameterLen },
+        .handle = base,
         .base = &hold,
     };
     struct kl_pattern imposed;

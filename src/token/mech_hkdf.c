@@ -81,6 +81,7 @@ static enum kl_rc salt_by_key(const struct kl_derivation *derivation, CK_OBJECT_
     KL_TRY(kl_mech_may_use(derivation->session, &kl_mech_hkdf_derive, &hold, KL_FLAG_DERIVE));
     KL_TRY(may_be_salt(derivation, &hold));
     KL_TRY(inherit(derivation, &hold));
+    KL_TRY(kl_mech_bind(derivation->session, &kl_mech_hkdf_derive, handle));
     KL_TRY(kl_hold_key(&hold, &key));
     rc = kl_secret_from(salt, kl_key_bytes(key));
     kl_key_put(key);

@@ -168,17 +168,32 @@ static enum kl_rc make_way(struct kl_session *session, enum kl_op_kind kind, con
     return KL_OK;
 }
 
+static enum kl_rc begin(struct kl_op *op, enum kl_op_kind kind, const CK_MECHANISM *mechanism)
+{
+    return op->mech->init(op, kind, kl_view_of(mechanism->pParameter, mechanism->ulParameterLen));
+}
+
+/* A beginning that fails leaves nothing that the next could take for a key that has begun well. */
+static enum kl_rc begin_cold(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+    struct kl_op *op = &session->ops[kind];
+    enum kl_rc rc;
+
+    KL_TRY(look_up(session, kind, mechanism, key));
+    rc = begin(op, kind, mechanism);
+    if (rc == KL_OK) rc = kl_mech_bind(session, op->mech, key);
+    if (rc != KL_OK) kl_op_clear(session, kind);
+    return rc;
+}
+
 enum kl_rc kl_op_init(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
     struct kl_op *op = &session->ops[kind];
-    struct kl_view parameter;
 
     KL_CHECK(kind < KL_OP_FIND, KL_ARG);
     KL_TRY(make_way(session, kind, mechanism));
     if (!mechanism) return KL_OK;
-    if (!is_warm(session, op, mechanism, key)) KL_TRY(look_up(session, kind, mechanism, key));
-    parameter = kl_view_of(mechanism->pParameter, mechanism->ulParameterLen);
-    KL_TRY(op->mech->init(op, kind, parameter));
+    KL_TRY(is_warm(session, op, mechanism, key) ? begin(op, kind, mechanism) : begin_cold(session, kind, mechanism, key));
     op->is_multi_part = false;
     op->is_active = true;
     return KL_OK;

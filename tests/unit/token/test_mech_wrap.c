@@ -463,6 +463,30 @@ static void ivs_of_wrapped_keys_are_drawn_whole(void)
     end();
 }
 
+/* --- policy = strict --- */
+
+static void under_strict_what_is_refused_binds_nothing(void)
+{
+    const struct row bad = { CKM_AES_KEY_WRAP, iv, 7, 8, false };
+    CK_OBJECT_HANDLE kek, leaving, key = 0;
+    uint8_t out[80] = { 0 };
+    size_t len = sizeof out;
+
+    begin();
+    demo->policy = KL_POLICY_STRICT;
+    kek = kek_of(32);
+    leaving = secret_of(32);
+    CU_ASSERT_EQUAL(wrap(&bad, kek, leaving, out, &len), KL_PARAMETER);
+    len = 0;
+    CU_ASSERT_EQUAL(wrap(&rows[0], kek, leaving, out, &len), KL_BUFFER);
+    CU_ASSERT_EQUAL(unwrap(&rows[0], kek, out, 40, &key), KL_WRAPPED);
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, leaving, CKG_GENERATE, 0), KL_OK);
+    len = sizeof out;
+    CU_ASSERT_EQUAL(wrap(&rows[0], kek, leaving, out, &len), KL_KEY_FUNCTION);
+    CU_ASSERT_EQUAL(unwrap(&rows[0], kek, out, 40, &key), KL_KEY_FUNCTION);
+    end();
+}
+
 /* --- memory --- */
 
 static enum kl_rc there_and_back(const struct row *row, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE leaving)
@@ -506,4 +530,4 @@ UNIT_MAIN("token/mech_wrap", UNIT(wrapped_keys_are_those_of_their_papers), UNIT(
           UNIT(cbc_wraps_under_compatible_only_and_nothing_unpadded_ever), UNIT(key_wrap_encrypts_nothing_else),
           UNIT(a_ladder_key_wraps_under_a_subkey_of_each_mechanism), UNIT(a_key_of_another_type_or_use_wraps_nothing),
           UNIT(no_iv_of_gcm_is_a_block_of_key_wrap), UNIT(ivs_of_wrapped_keys_are_drawn_whole),
-          UNIT(no_memory_is_said_and_the_next_try_works))
+          UNIT(under_strict_what_is_refused_binds_nothing), UNIT(no_memory_is_said_and_the_next_try_works))

@@ -749,6 +749,56 @@ static void a_mechanism_that_is_not_on_the_keys_list_is_refused(void)
     end();
 }
 
+/* --- policy = strict: the first use is for ever --- */
+
+static enum kl_rc try_cbc(struct kl_session *with, CK_OBJECT_HANDLE handle, CK_ULONG iv_len)
+{
+    uint8_t zero[16] = { 0 };
+    CK_MECHANISM cbc = { CKM_AES_CBC, zero, iv_len };
+    enum kl_rc rc = kl_op_init(with, KL_OP_ENCRYPT, &cbc, handle);
+
+    kl_op_clear(with, KL_OP_ENCRYPT);
+    return rc;
+}
+
+static void under_strict_the_first_use_binds_a_key_to_its_kind(void)
+{
+    struct kl_session *other;
+    CK_OBJECT_HANDLE users;
+
+    begin();
+    other = session_new(0);
+    demo->policy = KL_POLICY_STRICT;
+    memset(iv, 0, sizeof iv);
+    users = derive(session, find_label(session, "master"), "users", "users");
+    for (int is_token = 0; is_token < 2; is_token++) {
+        key = aes_key(session, is_token, NULL);
+        CU_ASSERT_EQUAL(try_cbc(session, key, 16), KL_OK);
+        memset(iv, 0, sizeof iv);
+        CU_ASSERT_EQUAL(init(KL_OP_DECRYPT, key), KL_KEY_FUNCTION);
+        CU_ASSERT_EQUAL(try_cbc(other, key, 16), KL_OK);
+        second++;
+        CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_KEY_FUNCTION);
+    }
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, users), KL_OK);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, &(CK_MECHANISM){ CKM_KL_ENVELOPE, NULL, 0 }, users), KL_OK);
+    session_end(other);
+    end();
+}
+
+static void under_strict_what_is_refused_binds_nothing(void)
+{
+    begin();
+    demo->policy = KL_POLICY_STRICT;
+    /* Twice: what the first try leaves behind must not be taken for a key that has begun well. */
+    for (int i = 0; i < 2; i++) CU_ASSERT_EQUAL(try_cbc(session, key, 15), KL_PARAMETER);
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_PARAMETER);
+    memset(iv, 0, sizeof iv);
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_OK);
+    CU_ASSERT_EQUAL(try_cbc(session_new(0), key, 16), KL_KEY_FUNCTION);
+    end();
+}
+
 static void what_is_offered_is_what_has_functions(void)
 {
     static const struct kl_token standard = { .policy = KL_POLICY_STANDARD };
@@ -795,4 +845,5 @@ UNIT_MAIN("token/op", UNIT(a_question_for_the_length_keeps_the_operation), UNIT(
           UNIT(lengths_without_bytes_are_refused), UNIT(a_warm_key_costs_no_memory_and_no_lock),
           UNIT(a_new_second_looks_again_and_keeps_the_keyed_context), UNIT(a_right_that_was_given_up_is_gone_at_once),
           UNIT(what_is_destroyed_leaves_no_context_behind), UNIT(a_key_is_refused_for_what_it_is_not_made_for),
-          UNIT(a_mechanism_that_is_not_on_the_keys_list_is_refused), UNIT(what_is_offered_is_what_has_functions))
+          UNIT(a_mechanism_that_is_not_on_the_keys_list_is_refused), UNIT(under_strict_the_first_use_binds_a_key_to_its_kind),
+          UNIT(under_strict_what_is_refused_binds_nothing), UNIT(what_is_offered_is_what_has_functions))
