@@ -90,9 +90,10 @@ static struct kl_aead_params params_of(const struct state *state)
     return (struct kl_aead_params){ iv_of(state), kl_bulk_view(&state->aad), state->tag_len };
 }
 
-static void note_iv(struct kl_op *op, const struct state *state)
+/* Before the first ciphertext under it leaves. */
+static enum kl_rc use_iv(struct kl_op *op, const struct state *state)
 {
-    kl_iv_ring_note(op->session, op->row, iv_of(state));
+    return kl_iv_ring_use(op->session, op->row, iv_of(state));
 }
 
 /* --- encryption --- */
@@ -111,8 +112,8 @@ static enum kl_rc encrypt(struct kl_op *op, struct kl_view in, struct kl_out *ou
     struct state *state = op->state;
     struct kl_aead_params params = params_of(state);
 
+    KL_TRY(use_iv(op, state));
     KL_TRY(kl_aead_seal(state->aead, &params, in, out->data, out->data + in.len));
-    note_iv(op, state);
     out->len = in.len + state->tag_len;
     return KL_OK;
 }
@@ -122,10 +123,9 @@ static enum kl_rc start(struct kl_op *op, struct state *state)
     struct kl_aead_params params = params_of(state);
 
     if (state->is_started) return KL_OK;
+    KL_TRY(use_iv(op, state));
     KL_TRY(kl_aead_start(state->aead, &params));
     state->is_started = true;
-    /* From here on ciphertext may have left under this IV. */
-    note_iv(op, state);
     return KL_OK;
 }
 
@@ -257,8 +257,8 @@ enum kl_rc kl_aead_message_once(struct kl_op *op, enum kl_op_kind kind, const st
     struct kl_aead_params params = params_of(state);
 
     if (encrypts(kind)) {
+        KL_TRY(use_iv(op, state));
         KL_TRY(kl_aead_seal(state->aead, &params, in, out->data, message->tag));
-        note_iv(op, state);
     } else {
         KL_TRY(kl_aead_open(state->aead, &params, in, message->tag, out->data));
     }
@@ -302,6 +302,10 @@ static enum kl_rc decrypt_next(struct kl_op *op, const struct kl_message *messag
 enum kl_rc kl_aead_message_next(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view in, bool is_last,
                                 struct kl_out *out)
 {
+    const struct state *state = op->state;
+
+    /* As long as what was asked for at the beginning, so is the room for it. */
+    KL_CHECK(message->tag_len == state->tag_len, KL_PARAMETER);
     return encrypts(kind) ? encrypt_next(op, message, in, is_last, out) : decrypt_next(op, message, in, is_last, out);
 }
 

@@ -10,7 +10,7 @@
 #include "token/op.h"
 
 #define KL_AEAD_AAD_MAX (1 << 20)
-#define KL_AEAD_IV_MAX 256
+#define KL_AEAD_IV_MAX 128 /* what the engines take */
 
 /* The parameter of an Init, read; the pointers are the caller's. */
 struct kl_aead_fields {

@@ -331,7 +331,7 @@ static const struct kl_attr_spec data_attrs[] = {
     { CKA_LABEL,                  KL_TEXT,   FREELY, .max = KL_ROW_LABEL_MAX, .get = get_label, .set = set_label },
     { CKA_UNIQUE_ID,              KL_TEXT,   0, .get = get_unique_id },
     { CKA_APPLICATION,            KL_TEXT,   FREELY, .max = KL_ROW_LABEL_MAX },
-    { CKA_VALUE,                  KL_BYTES,  FREELY | KL_HIDDEN, .max = KL_DATA_MAX, .set = set_value },
+    { CKA_VALUE,                  KL_BYTES,  KL_ON_CREATE | KL_ON_COPY | KL_MODIFY | KL_HIDDEN, .max = KL_DATA_MAX, .set = set_value },
     { CKA_OBJECT_ID,              KL_BYTES,  FREELY, .max = KL_ROW_KEY_ID_MAX },
     { CKA_VALUE_LEN,              KL_NUMBER, KL_ON_DERIVE, .get = get_nothing, .set = set_value_len },
     { CKA_MODIFIABLE,             KL_BOOL,   FREELY | KL_ONLY_DOWN, .flag = KL_FLAG_MODIFIABLE },

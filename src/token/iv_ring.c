@@ -113,27 +113,33 @@ static bool has_iv(const struct ring *ring, const struct iv *iv)
     return false;
 }
 
+static enum kl_rc refuse_used(const struct ring *ring, const struct iv *iv)
+{
+    if (has_mark(ring, iv->mark) && has_iv(ring, iv))
+        return kl_fail(KL_PARAMETER, "this IV has been used under this key: a second time would give the plaintexts away");
+    return KL_OK;
+}
+
 enum kl_rc kl_iv_ring_check(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv)
+{
+    const struct ring *ring = find_ring(session, key);
+    struct iv is;
+
+    KL_CHECK(ring, KL_MEMORY);
+    KL_TRY(shorten(iv, &is));
+    return refuse_used(ring, &is);
+}
+
+enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv)
 {
     struct ring *ring = find_ring(session, key);
     struct iv is;
 
     KL_CHECK(ring, KL_MEMORY);
     KL_TRY(shorten(iv, &is));
-    if (has_mark(ring, is.mark) && has_iv(ring, &is)) {
-        return kl_fail(KL_PARAMETER, "this IV has been used under this key: a second time would give the plaintexts away");
-    }
-    return KL_OK;
-}
-
-void kl_iv_ring_note(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv)
-{
-    struct ring *ring = find_ring(session, key);
-    struct iv is;
-
-    /* The check made the ring and the digest came out then; without them there is nothing to note. */
-    if (!ring || shorten(iv, &is) != KL_OK) return;
+    KL_TRY(refuse_used(ring, &is));
     ring->marks[ring->next] = is.mark;
     memcpy(ring->ivs[ring->next], is.bytes, sizeof is.bytes);
     ring->next = (ring->next + 1) % KL_IV_RING;
+    return KL_OK;
 }

@@ -18,7 +18,7 @@
 
 /* Has it produced ciphertext? `key` is the object's row id, which outlives its handle. Makes room for it: KL_MEMORY. KL_PARAMETER: it has. */
 KL_MUST_USE enum kl_rc kl_iv_ring_check(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv);
-/* It has now. After a check of the same IV, which made the room. */
-void kl_iv_ring_note(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv);
+/* It is about to. The same results: another operation of the session may have used it since it was checked. */
+KL_MUST_USE enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv);
 
 #endif

@@ -101,12 +101,13 @@ static enum kl_rc final(struct kl_op *op, struct kl_out *out)
 {
     const struct state *state = op->state;
     uint8_t mac[KL_MAC_MAX];
-    enum kl_rc rc = kl_mac_finish(state->mac, mac);
+    enum kl_rc rc;
 
+    if (state->iv_len > 0) KL_TRY(kl_iv_ring_use(op->session, op->row, kl_view_of(state->iv, state->iv_len)));
+    rc = kl_mac_finish(state->mac, mac);
     if (rc == KL_OK) {
         memcpy(out->data, mac, state->tag_len);
         out->len = state->tag_len;
-        if (state->iv_len > 0) kl_iv_ring_note(op->session, op->row, kl_view_of(state->iv, state->iv_len));
     }
     kl_wipe(mac, sizeof mac);
     return rc;

@@ -282,6 +282,7 @@ static enum kl_rc derive_free_key(struct kl_session *session, const struct kl_me
     KL_TRY(mech->derive(derivation, &value));
     draft->record.value_len = (uint32_t)value.len;
     KL_TRY(kl_make_judge(session, draft, base));
+    KL_TRY(kl_mech_bind(session, mech, derivation->handle));
     return add_free_key(session, draft, &value, out);
 }
 
@@ -295,6 +296,7 @@ static enum kl_rc derive_data(struct kl_session *session, const struct kl_mech *
 
     KL_TRY(kl_policy_judge(token->policy, &deed));
     KL_TRY(mech->derive(derivation, &value));
+    KL_TRY(kl_mech_bind(session, mech, derivation->handle));
     return add_data(session, derivation->draft, kl_secret_view(&value), out);
 }
 
@@ -420,6 +422,7 @@ enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mech
     struct kl_derivation derivation = {
         .session = session,
         .parameter = { mechanism->pParameter, mechanism->ulParameterLen },
+        .handle = base,
         .base = &hold,
     };
     struct kl_pattern imposed;
@@ -435,7 +438,6 @@ enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mech
     kl_draft_begin(&draft, mech->derives == CKO_DATA ? CKO_DATA : CKO_SECRET_KEY);
     KL_TRY(apply(&draft, &asked, kl_applying_of(session, KL_ON_DERIVE), &imposed, &named));
     KL_TRY(may_make(session, &draft));
-    KL_TRY(kl_mech_bind(session, mech, base));
     derivation.draft = &draft;
     if (kl_level_is_ladder(hold.record.level)) return derive_ladder(session, mech, &derivation, named, out);
     return derive_free(session, mech, &derivation, named, out);
@@ -499,11 +501,15 @@ static enum kl_rc copy_key(struct kl_session *session, struct kl_hold *hold, str
 static enum kl_rc copy_data(struct kl_session *session, struct kl_hold *hold, struct kl_draft *draft, CK_OBJECT_HANDLE *out)
 {
     KL_AUTO(kl_secret) value = { 0 };
+    struct kl_view bytes = draft->value;
 
-    KL_TRY(kl_hold_data(hold, &value));
+    if (!draft->has_value) {
+        KL_TRY(kl_hold_data(hold, &value));
+        bytes = kl_secret_view(&value);
+    }
     /* A public object's value lies among its extras; a private copy has it elsewhere. */
     if (kl_record_has(&draft->record, KL_FLAG_PRIVATE)) kl_draft_drop_extra(draft, CKA_VALUE);
-    return add_data(session, draft, kl_secret_view(&value), out);
+    return add_data(session, draft, bytes, out);
 }
 
 enum kl_rc kl_object_copy(struct kl_session *session, CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *template, CK_ULONG count,

@@ -41,7 +41,7 @@ KL_MUST_USE enum kl_rc kl_make_unwrapped_draft(struct kl_session *session, const
 KL_MUST_USE enum kl_rc kl_make_unwrapped(struct kl_session *session, struct kl_unwrapped *unwrapped, struct kl_secret *value,
                                          CK_OBJECT_HANDLE *out);
 
-/* Binds a free key to a family of mechanisms, durably for a token key; `hold` has it then. */
+/* Binds a free key to a family of mechanisms, durably for a token key. KL_KEY_FUNCTION: it is bound to another. */
 KL_MUST_USE enum kl_rc kl_object_bind_family(struct kl_hold *hold, uint8_t family);
 
 /* The value of a private data object that lives in this process only: in the arena, as keys are. *key stays NULL for an empty one. */

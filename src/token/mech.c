@@ -192,17 +192,7 @@ static void today(uint8_t out[8])
     memcpy(out + 6, text + 8, 2);
 }
 
-/* `policy = strict`: the first use of a free key decides what it is for. */
-enum kl_rc kl_mech_bind(struct kl_session *session, const struct kl_mech *mech, CK_OBJECT_HANDLE key)
-{
-    KL_AUTO(kl_hold) hold = { 0 };
-
-    if (session->token->policy != KL_POLICY_STRICT) return KL_OK;
-    KL_TRY(kl_hold_take(session, key, &hold));
-    return kl_level_is_ladder(hold.record.level) ? KL_OK : kl_object_bind_family(&hold, (uint8_t)mech->family);
-}
-
-enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *hold, uint32_t usage)
+enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mech, const struct kl_hold *hold, uint32_t usage)
 {
     const struct kl_token *token = session->token;
     struct kl_deed deed = { .kind = KL_DEED_USE, .key = &hold->record, .mech = mech, .usage = usage, .parent = hold->record.state };
@@ -215,4 +205,15 @@ enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mec
     today(day);
     deed.today = day;
     return kl_policy_judge(token->policy, &deed);
+}
+
+/* With a look of its own: whoever uses the key borrows from the record that it was judged by. */
+enum kl_rc kl_mech_bind(struct kl_session *session, const struct kl_mech *mech, CK_OBJECT_HANDLE handle)
+{
+    const struct kl_token *token = session->token;
+    KL_AUTO(kl_hold) hold = { 0 };
+
+    if (token->policy != KL_POLICY_STRICT) return KL_OK;
+    KL_TRY(kl_hold_take(session, handle, &hold));
+    return kl_level_is_ladder(hold.record.level) ? KL_OK : kl_object_bind_family(&hold, (uint8_t)mech->family);
 }

@@ -74,6 +74,7 @@ struct kl_message {
 struct kl_derivation {
     struct kl_session *session;
     struct kl_view parameter;
+    CK_OBJECT_HANDLE handle; /* the base's */
     struct kl_hold *base;
     struct kl_key *base_key;
     struct kl_draft *draft; /* key type, and the length that the template names; for data, its own */
@@ -134,13 +135,12 @@ bool kl_mech_is_compatible_only(const struct kl_mech *mech, uint32_t usage);
  * May the session use this key with this mechanism for `usage` (a flag)? KL_NOT_LOGGED_IN, KL_KEY_HANDLE, KL_KEY_FUNCTION,
  * KL_MECHANISM (CKA_ALLOWED_MECHANISMS), KL_KEY_TYPE, KL_KEY_SIZE.
  */
-KL_MUST_USE enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mech, struct kl_hold *hold, uint32_t usage);
+KL_MUST_USE enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mech, const struct kl_hold *hold, uint32_t usage);
 /*
- * Under `policy = strict` the first use binds a free key to a family of mechanisms; a use that is refused is none, so this comes when
- * nothing else can refuse. A hold of the key that the caller has, and what borrows from it, stays as it was. KL_KEY_FUNCTION: another
- * session was quicker.
+ * The use has begun well: under `policy = strict` the first one of a free key binds it to the mechanism's family. KL_KEY_FUNCTION:
+ * another was quicker, and of another mind.
  */
-KL_MUST_USE enum kl_rc kl_mech_bind(struct kl_session *session, const struct kl_mech *mech, CK_OBJECT_HANDLE key);
+KL_MUST_USE enum kl_rc kl_mech_bind(struct kl_session *session, const struct kl_mech *mech, CK_OBJECT_HANDLE handle);
 /* Lengths that keys of a type may have. */
 bool kl_key_type_takes(uint64_t key_type, size_t len);
 /* 0 where it has to be asked for. */

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "crypto/aead.h"
+#include "crypto/random.h"
 #include "token/aead_op.h"
-#include "token/iv_make.h"
 #include "token/mech.h"
 
 #define TAG_BITS_MIN 96
@@ -114,9 +114,28 @@ static enum kl_rc wrap_len(const struct kl_wrapping *wrapping, size_t value_len,
 }
 
 /*
- * The IV is the token's: a caller who could choose it would wrap a key of his own under that of a sensitive one, and learn
- * the difference of their bytes.
+ * KWP enciphers a key of 8 bytes or fewer as one block (RFC 5649 4.1): 4 bytes, the key's length in 4 more, and the key, all of
+ * them the caller's. A counter block of GCM that is such a one, under the same key, tells what it covers.
  */
+static bool is_block_of_kwp(const uint8_t iv[KL_IV_USUAL])
+{
+    return (iv[4] | iv[5] | iv[6]) == 0 && iv[7] <= 8;
+}
+
+/*
+ * The IV is the token's: a caller who could choose it would wrap a key of his own under that of a sensitive one, and learn
+ * the difference of their bytes. And it is drawn whole: a counter begins anew with every copy and every eviction of the
+ * key, so that he could make two of them meet.
+ */
+static enum kl_rc make_iv(const struct kl_message *message)
+{
+    if ((message->generator != CKG_GENERATE && message->generator != CKG_GENERATE_RANDOM) || message->fixed_bits > 0)
+        return kl_fail(KL_PARAMETER, "the token draws the IVs of wrapped keys: CKG_GENERATE or CKG_GENERATE_RANDOM, and no fixed bits");
+    KL_TRY(kl_random_fill(message->iv, message->iv_len));
+    if (is_block_of_kwp(message->iv)) return kl_fail(KL_NO_RANDOM, "the IV drawn could be a block of CKM_AES_KEY_WRAP_KWP: try again");
+    return KL_OK;
+}
+
 static enum kl_rc wrap(const struct kl_wrapping *wrapping, struct kl_view value, struct kl_out *out)
 {
     struct kl_aead *aead = NULL;
@@ -125,9 +144,7 @@ static enum kl_rc wrap(const struct kl_wrapping *wrapping, struct kl_view value,
     enum kl_rc rc;
 
     KL_TRY(read_wrapping(wrapping, &fields));
-    if (fields.message.generator == CKG_NO_GENERATE)
-        return kl_fail(KL_PARAMETER, "the token makes the IVs of wrapped keys: choose one of CKG_GENERATE, …_COUNTER, …_RANDOM");
-    KL_TRY(kl_iv_generate(wrapping->key, &fields.message));
+    KL_TRY(make_iv(&fields.message));
     params = (struct kl_aead_params){ kl_view_of(fields.message.iv, fields.message.iv_len), fields.aad, fields.message.tag_len };
     KL_TRY(kl_key_aead(wrapping->key, CKM_AES_GCM, KL_AEAD_AES_GCM, &aead));
     rc = kl_aead_seal(aead, &params, value, out->data, out->data + value.len);

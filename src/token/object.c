@@ -210,13 +210,12 @@ enum kl_rc kl_object_bind_family(struct kl_hold *hold, uint8_t family)
         struct kl_view bound;
 
         if (tries > 0) KL_TRY(kl_hold_renew(hold));
-        /* Another session was quicker, and perhaps of another mind. */
+        /* Bound before, or by a session that was quicker, and perhaps of another mind. */
         bound = kl_record_extra(&hold->record, KL_EXTRA_FAMILY);
         if (bound.len == 1) return bound.data[0] == family ? KL_OK : KL_KEY_FUNCTION;
         rc = bind_family(hold, family);
     }
-    KL_TRY(rc);
-    return kl_hold_renew(hold);
+    return rc;
 }
 
 /* --- destroying --- */

@@ -125,7 +125,6 @@ static enum kl_rc attach(struct kl_session *session, struct kl_op *op, const str
         op->login_epoch = epoch;
         op->is_ladder = kl_level_is_ladder(hold->record.level);
         op->is_token = hold->is_token;
-        op->is_bound = false;
         op->session = session;
         memcpy(op->row, hold->record.id, sizeof op->row);
         hold->object = NULL;
@@ -169,33 +168,32 @@ static enum kl_rc make_way(struct kl_session *session, enum kl_op_kind kind, con
     return KL_OK;
 }
 
-/* After the parameter was found right: a refused use decides nothing. The operation goes on with the key as it is bound. */
-static enum kl_rc bind(struct kl_session *session, struct kl_op *op)
+static enum kl_rc begin(struct kl_op *op, enum kl_op_kind kind, const CK_MECHANISM *mechanism)
 {
-    KL_AUTO(kl_hold) hold = { 0 };
-    struct kl_snapshot *shot = op->shot;
+    return op->mech->init(op, kind, kl_view_of(mechanism->pParameter, mechanism->ulParameterLen));
+}
 
-    if (op->is_bound || op->is_ladder || session->token->policy != KL_POLICY_STRICT) return KL_OK;
-    KL_TRY(kl_mech_bind(session, op->mech, op->handle));
-    KL_TRY(kl_hold_take(session, op->handle, &hold));
-    op->shot = hold.shot;
-    hold.shot = shot;
-    op->is_bound = true;
-    return KL_OK;
+/* A beginning that fails leaves nothing that the next could take for a key that has begun well. */
+static enum kl_rc begin_cold(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+    struct kl_op *op = &session->ops[kind];
+    enum kl_rc rc;
+
+    KL_TRY(look_up(session, kind, mechanism, key));
+    rc = begin(op, kind, mechanism);
+    if (rc == KL_OK) rc = kl_mech_bind(session, op->mech, key);
+    if (rc != KL_OK) kl_op_clear(session, kind);
+    return rc;
 }
 
 enum kl_rc kl_op_init(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
     struct kl_op *op = &session->ops[kind];
-    struct kl_view parameter;
 
     KL_CHECK(kind < KL_OP_FIND, KL_ARG);
     KL_TRY(make_way(session, kind, mechanism));
     if (!mechanism) return KL_OK;
-    if (!is_warm(session, op, mechanism, key)) KL_TRY(look_up(session, kind, mechanism, key));
-    parameter = kl_view_of(mechanism->pParameter, mechanism->ulParameterLen);
-    KL_TRY(op->mech->init(op, kind, parameter));
-    KL_TRY(bind(session, op));
+    KL_TRY(is_warm(session, op, mechanism, key) ? begin(op, kind, mechanism) : begin_cold(session, kind, mechanism, key));
     op->is_multi_part = false;
     op->is_active = true;
     return KL_OK;

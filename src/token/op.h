@@ -42,7 +42,6 @@ struct kl_op {
     bool is_in_message; /* a message has been begun and not ended */
     bool is_ladder;     /* the key is one of the ladder */
     bool is_token;      /* the key is a token object */
-    bool is_bound;      /* `policy = strict`: the key is bound to the mechanism's family */
     const struct kl_mech *mech;
     CK_OBJECT_HANDLE handle; /* of the key */
     struct kl_object *object;

@@ -110,7 +110,7 @@ static void drop_private(void *user, struct kl_object *object)
 
 static void drop_orphan(void *user, struct kl_object *object)
 {
-    if (!kl_session_is_open(object->owner)) kl_shelf_drop(user, object);
+    if (object->owner != KL_OWNER_TOKEN && !kl_session_is_open(object->owner)) kl_shelf_drop(user, object);
 }
 
 pthread_mutex_t *kl_shelf_lock(struct kl_shelf *shelf)

@@ -77,6 +77,7 @@ enum kl_rc kl_object_wrap(struct kl_session *session, const struct kl_wrap_call 
     KL_AUTO(kl_hold) hold = { 0 };
     KL_AUTO(kl_hold) leaving = { 0 };
     size_t need = 0;
+    enum kl_rc rc;
 
     KL_TRY(find(session, call, true, &wrapping.mech, &hold));
     KL_TRY(kl_hold_take(session, object, &leaving));
@@ -84,8 +85,10 @@ enum kl_rc kl_object_wrap(struct kl_session *session, const struct kl_wrap_call 
     KL_TRY(wrapping.mech->wrap_len(&wrapping, leaving.record.value_len, &need));
     KL_TRY(kl_op_look_at_room(need, nothing, out, &answer));
     if (answer == KL_ANSWERED) return KL_OK;
-    KL_TRY(kl_mech_bind(session, wrapping.mech, call->key));
-    return seal(&wrapping, &hold, &leaving, out);
+    rc = seal(&wrapping, &hold, &leaving, out);
+    if (rc == KL_OK) rc = kl_mech_bind(session, wrapping.mech, call->key);
+    if (rc != KL_OK) kl_wipe(out->data, need);
+    return rc;
 }
 
 enum kl_rc kl_object_unwrap(struct kl_session *session, const struct kl_wrap_call *call, struct kl_view wrapped,

@@ -261,6 +261,32 @@ TEST(a_message_has_a_beginning_and_an_end)
     EXPECT(hello(session, &message, sealed), CKR_OPERATION_NOT_INITIALIZED);
 }
 
+/* What is written to `tag` is as long as the call that lends it says. */
+TEST(a_part_lends_the_room_for_the_tag_that_was_asked_for)
+{
+    static const CK_ULONG bits[][2] = { { 128, 96 }, { 96, 128 } };
+    CK_SESSION_HANDLE session = begin();
+    CK_OBJECT_HANDLE key = key_make(session, "edS");
+    CK_BYTE iv[12] = { 0 }, tag[16], sealed[5];
+    struct t_gcm_message message = { iv, 12, 0, CKG_GENERATE, tag, 128 };
+    CK_ULONG len = 5;
+
+    NEED(api.encrypt_init(session, &gcm, key));
+    NEED(api.decrypt_init(session, &gcm, key));
+    for (size_t i = 0; i < COUNT(bits); i++) {
+        memset(tag, 0x55, sizeof tag);
+        message.tag_bits = bits[i][0];
+        NEED(api.encrypt_begin(session, &message, sizeof message, AAD, 3));
+        NEED(api.decrypt_begin(session, &message, sizeof message, AAD, 3));
+        message.tag_bits = bits[i][1];
+        EXPECT(api.encrypt_next(session, &message, sizeof message, HELLO, 5, sealed, &len, CKF_END_OF_MESSAGE),
+               CKR_MECHANISM_PARAM_INVALID);
+        EXPECT(api.decrypt_next(session, &message, sizeof message, sealed, 5, sealed, &len, CKF_END_OF_MESSAGE),
+               CKR_MECHANISM_PARAM_INVALID);
+        CHECK(tag[0] == 0x55 && tag[15] == 0x55);
+    }
+}
+
 TEST(a_message_asks_for_no_more_room_than_its_data)
 {
     CK_SESSION_HANDLE session = begin();
@@ -334,6 +360,7 @@ const struct test message_tests[] = {
     T(a_tampered_message_is_refused_and_the_next_one_is_not, OURS),
     T(a_message_in_parts_is_the_message, OURS),
     T(a_message_has_a_beginning_and_an_end, OURS),
+    T(a_part_lends_the_room_for_the_tag_that_was_asked_for, OURS),
     T(a_message_asks_for_no_more_room_than_its_data, OURS),
     T(ladder_keys_take_messages, OURS),
     T(chacha20_takes_messages_with_nonces_counted_in_bytes_or_bits, OURS),

@@ -748,6 +748,27 @@ TEST(copies_live_on_their_own)
     CHECK(out_len == 5 && memcmp(out, "hello", 5) == 0);
 }
 
+TEST(a_copy_has_the_value_that_its_template_says)
+{
+    static const CK_BBOOL both[] = { CK_FALSE, CK_TRUE };
+    CK_SESSION_HANDLE session = user_session();
+    CK_ATTRIBUTE other[] = { { CKA_VALUE, (CK_BYTE *)(uintptr_t) "another", 7 }, A_BOOL(CKA_TOKEN, CK_FALSE) };
+
+    for (size_t i = 0; i < 8; i++) {
+        CK_OBJECT_HANDLE data = 0, copy = 0;
+        CK_BYTE back[16];
+        CK_ULONG len = sizeof back;
+
+        NEED(create_data(session, "first", "value", 5, both[i % 2], both[i / 2 % 2], &data));
+        NEED(p11->C_CopyObject(session, data, other, i < 4 ? 1 : 2, &copy));
+        NEED(read_attr(session, copy, CKA_VALUE, back, &len));
+        CHECK(len == 7 && memcmp(back, "another", 7) == 0);
+        len = sizeof back;
+        NEED(read_attr(session, data, CKA_VALUE, back, &len));
+        CHECK(len == 5 && memcmp(back, "value", 5) == 0);
+    }
+}
+
 TEST(a_data_object_can_be_copied_and_sized)
 {
     CK_SESSION_HANDLE session = user_session();
@@ -941,6 +962,7 @@ const struct test object_tests[] = {
     T(what_another_process_did_is_seen_within_a_second, OURS),
     T(a_read_only_session_changes_no_token_object, ANY),
     T(copies_live_on_their_own, OURS),
+    T(a_copy_has_the_value_that_its_template_says, OURS),
     T(a_data_object_can_be_copied_and_sized, ANY),
     T(private_objects_are_invisible_before_login, ANY),
     T(guessed_handles_tell_nothing_before_login, OURS),

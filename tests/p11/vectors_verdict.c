@@ -17,8 +17,8 @@ static const struct {
 } deviations[] = {
     { SOFTHSM, NULL, "opening under a bad tag", CKR_GENERAL_ERROR },
     { SOFTHSM, NULL, "opening in parts under a bad tag", CKR_GENERAL_ERROR },
-    { SOFTHSM, NULL, "IV over 256 bytes", WRONG_BYTES },
-    { SOFTHSM, NULL, "IV over 256 bytes", CKR_GENERAL_ERROR },
+    { SOFTHSM, NULL, "IV over 128 bytes", WRONG_BYTES },
+    { SOFTHSM, NULL, "IV over 128 bytes", CKR_GENERAL_ERROR },
     { SOFTHSM, "aes_cbc", "decrypting what is no blocks", CKR_GENERAL_ERROR },
     { SOFTHSM, "aes_cbc", "decrypting a bad padding", CKR_GENERAL_ERROR },
     { SOFTHSM, "aes_cbc", "decrypting a bad padding in parts", CKR_GENERAL_ERROR },

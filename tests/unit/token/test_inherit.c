@@ -299,12 +299,15 @@ static void *stay_in_the_other_session(void *unused)
 
 static int has_lost_the_other(void)
 {
+    CK_ATTRIBUTE profile = A_ULONG(CKA_CLASS, CKO_PROFILE);
     struct kl_session *found = NULL;
     CK_SESSION_HANDLE more;
 
     alarm(30);
     UNIT_NEED(kl_session_enter(other_handle, &found) == KL_SESSION);
     UNIT_NEED(kl_session_close(other_handle) == KL_SESSION);
+    /* What stands on every token is no session's. */
+    UNIT_NEED(find(session, &profile, 1, NULL) == 3);
     UNIT_NEED(demo->sessions == 1 && demo->rw_sessions == 1);
     UNIT_NEED(find_label(session, "other's") == 0);
     UNIT_NEED(kl_slot_get(others_key) == NULL);

@@ -3,6 +3,7 @@
 #include "token/wrap.h"
 
 #include "../failing.h"
+#include "crypto/random.h"
 #include "fixture.h"
 #include "token/mech.h"
 #include "token/policy.h"
@@ -404,6 +405,88 @@ static void a_key_of_another_type_or_use_wraps_nothing(void)
     end();
 }
 
+/* --- one key, two formats --- */
+
+/* IVs whose second four bytes are 0, 0, 0, 8. */
+static enum kl_rc eight(void *out, size_t len)
+{
+    memset(out, 0, len);
+    ((uint8_t *)out)[7] = 8;
+    return KL_OK;
+}
+
+static enum kl_rc wrap_by_gcm(CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE key, CK_GENERATOR_FUNCTION generator, size_t fixed_bits)
+{
+    uint8_t gcm_iv[12] = "wxyz", out[80];
+    CK_GCM_WRAP_PARAMS params = { gcm_iv, sizeof gcm_iv, fixed_bits, generator, NULL, 0, 128 };
+    CK_MECHANISM mechanism = { CKM_AES_GCM, &params, sizeof params };
+    struct kl_wrap_call call = { .mechanism = &mechanism, .key = kek, .is_authenticated = true };
+    struct kl_out room = { out, sizeof out, 0 };
+
+    return kl_object_wrap(session, &call, key, &room);
+}
+
+/*
+ * A key of 8 bytes leaves under KWP as AES of one block: 4 bytes of the caller's, 0, 0, 0, 8, and the 8 bytes, which are his as
+ * well. With such an IV that is GCM's key stream, and the sensitive key that it covers.
+ */
+static void no_iv_of_gcm_is_a_block_of_key_wrap(void)
+{
+    enum kl_rc (*usual)(void *out, size_t len) = kl_random_source;
+    CK_OBJECT_HANDLE kek, key;
+
+    begin();
+    kek = kek_of(32);
+    key = secret_of(32);
+    kl_random_source = eight;
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, key, CKG_GENERATE, 0), KL_NO_RANDOM);
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, key, CKG_GENERATE_RANDOM, 0), KL_NO_RANDOM);
+    kl_random_source = usual;
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, key, CKG_GENERATE, 0), KL_OK);
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, key, CKG_GENERATE_RANDOM, 0), KL_OK);
+    end();
+}
+
+/* A counter begins anew in every copy of the key, and after every eviction: as often as somebody likes who waits for two to meet. */
+static void ivs_of_wrapped_keys_are_drawn_whole(void)
+{
+    CK_OBJECT_HANDLE kek, key;
+
+    begin();
+    kek = kek_of(32);
+    key = secret_of(32);
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, key, CKG_GENERATE_COUNTER, 0), KL_PARAMETER);
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, key, CKG_GENERATE_COUNTER, 32), KL_PARAMETER);
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, key, CKG_GENERATE, 32), KL_PARAMETER);
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, key, CKG_GENERATE, 1), KL_PARAMETER);
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, key, CKG_NO_GENERATE, 0), KL_PARAMETER);
+    end();
+}
+
+/* --- policy = strict --- */
+
+static void under_strict_what_is_refused_binds_nothing(void)
+{
+    const struct row bad = { CKM_AES_KEY_WRAP, iv, 7, 8, false };
+    CK_OBJECT_HANDLE kek, leaving, key = 0;
+    uint8_t out[80] = { 0 };
+    size_t len = sizeof out;
+
+    begin();
+    demo->policy = KL_POLICY_STRICT;
+    kek = kek_of(32);
+    leaving = secret_of(32);
+    CU_ASSERT_EQUAL(wrap(&bad, kek, leaving, out, &len), KL_PARAMETER);
+    len = 0;
+    CU_ASSERT_EQUAL(wrap(&rows[0], kek, leaving, out, &len), KL_BUFFER);
+    CU_ASSERT_EQUAL(unwrap(&rows[0], kek, out, 40, &key), KL_WRAPPED);
+    CU_ASSERT_EQUAL(wrap_by_gcm(kek, leaving, CKG_GENERATE, 0), KL_OK);
+    len = sizeof out;
+    CU_ASSERT_EQUAL(wrap(&rows[0], kek, leaving, out, &len), KL_KEY_FUNCTION);
+    CU_ASSERT_EQUAL(unwrap(&rows[0], kek, out, 40, &key), KL_KEY_FUNCTION);
+    end();
+}
+
 /* --- memory --- */
 
 static enum kl_rc there_and_back(const struct row *row, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE leaving)
@@ -446,4 +529,5 @@ UNIT_MAIN("token/mech_wrap", UNIT(wrapped_keys_are_those_of_their_papers), UNIT(
           UNIT(a_length_that_was_not_asked_for_is_a_bad_key), UNIT(parameters_of_other_lengths_are_refused),
           UNIT(cbc_wraps_under_compatible_only_and_nothing_unpadded_ever), UNIT(key_wrap_encrypts_nothing_else),
           UNIT(a_ladder_key_wraps_under_a_subkey_of_each_mechanism), UNIT(a_key_of_another_type_or_use_wraps_nothing),
-          UNIT(no_memory_is_said_and_the_next_try_works))
+          UNIT(no_iv_of_gcm_is_a_block_of_key_wrap), UNIT(ivs_of_wrapped_keys_are_drawn_whole),
+          UNIT(under_strict_what_is_refused_binds_nothing), UNIT(no_memory_is_said_and_the_next_try_works))

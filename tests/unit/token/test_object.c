@@ -366,6 +366,20 @@ static void a_free_key_derives_as_rfc_5869_says_with_any_of_three_hashes(void)
     end();
 }
 
+static void data_is_what_was_derived_and_nothing_brought(void)
+{
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_VALUE_LEN, 8), A_TEXT(CKA_VALUE, "brought") };
+    CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, NULL, 0 };
+    CK_MECHANISM mechanism = { CKM_HKDF_DATA, &hkdf, sizeof hkdf };
+    CK_OBJECT_HANDLE base, data = 0;
+
+    begin();
+    base = hkdf_base(CK_FALSE);
+    CU_ASSERT_EQUAL(kl_object_derive(session, &mechanism, base, template, 1, &data), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_derive(session, &mechanism, base, template, 2, &data), KL_ATTR_READ_ONLY);
+    end();
+}
+
 static void a_sensitive_base_has_sensitive_children(void)
 {
     CK_ATTRIBUTE open[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_SENSITIVE, CK_FALSE) };
@@ -696,9 +710,9 @@ UNIT_MAIN("token/object", UNIT(a_generated_key_has_a_clean_history), UNIT(an_imp
           UNIT(the_ladder_grows_two_steps_and_then_makes_record_keys), UNIT(a_label_of_the_ladder_is_taken_for_keys_and_free_for_data),
           UNIT(a_label_of_a_free_key_is_no_place_for_the_ladder_either), UNIT(keys_of_the_ladder_stay_where_they_are),
           UNIT(the_ladder_takes_whole_hkdf_with_a_short_salt_and_some_info), UNIT(what_would_weaken_a_ladder_key_contradicts_it),
-          UNIT(a_free_key_derives_as_rfc_5869_says_with_any_of_three_hashes), UNIT(a_sensitive_base_has_sensitive_children),
-          UNIT(a_length_is_asked_for_where_none_follows), UNIT(neither_step_unknown_hash_or_salt_is_refused),
-          UNIT(every_attribute_that_can_be_given_is_given_beside_those_that_cannot),
+          UNIT(a_free_key_derives_as_rfc_5869_says_with_any_of_three_hashes), UNIT(data_is_what_was_derived_and_nothing_brought),
+          UNIT(a_sensitive_base_has_sensitive_children), UNIT(a_length_is_asked_for_where_none_follows),
+          UNIT(neither_step_unknown_hash_or_salt_is_refused), UNIT(every_attribute_that_can_be_given_is_given_beside_those_that_cannot),
           UNIT(the_value_of_an_open_key_can_be_read_and_of_no_other), UNIT(what_cannot_be_modified_is_not),
           UNIT(a_change_of_many_attributes_is_all_or_nothing), UNIT(the_value_of_data_is_kept_and_changed_in_every_kind_of_object),
           UNIT(a_copy_has_the_bytes_a_new_identity_and_no_more_rights), UNIT(a_search_takes_every_attribute_together),

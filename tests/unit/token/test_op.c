@@ -459,6 +459,34 @@ static void the_first_part_uses_the_iv_up(void)
     end();
 }
 
+/* Two kinds of operations at once: both begin with it, one makes ciphertext. */
+static void an_iv_that_another_operation_has_used_meanwhile_is_refused(void)
+{
+    CK_MECHANISM gcm = { CKM_AES_GCM, NULL, 0 };
+    uint8_t out[64], tag[16];
+    CK_GCM_MESSAGE_PARAMS params = { iv, sizeof iv, 0, CKG_NO_GENERATE, tag, 128 };
+    struct kl_view parameter = { (const uint8_t *)&params, sizeof params }, nothing = { NULL, 0 };
+    struct kl_out room = { out, sizeof out, 0 };
+    size_t len = sizeof out;
+
+    begin();
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &gcm, key), KL_OK);
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_OK);
+    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, parameter, nothing, kl_view_text("x"), &room), KL_OK);
+    memset(out, 0x55, sizeof out);
+    CU_ASSERT_EQUAL(once(KL_OP_ENCRYPT, "y", 1, out, &len), KL_PARAMETER);
+    CU_ASSERT_EQUAL(out[0], 0x55);
+    next_iv();
+    CU_ASSERT_EQUAL(kl_message_begin(session, KL_OP_MESSAGE_ENCRYPT, parameter, nothing), KL_OK);
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_OK);
+    len = sizeof out;
+    CU_ASSERT_EQUAL(update(KL_OP_ENCRYPT, "x", 1, out, &len), KL_OK);
+    CU_ASSERT_EQUAL(kl_message_next(session, KL_OP_MESSAGE_ENCRYPT, parameter, kl_view_text("y"), true, &room), KL_PARAMETER);
+    len = sizeof out;
+    CU_ASSERT_EQUAL(update(KL_OP_ENCRYPT, "z", 1, out, &len), KL_OK);
+    end();
+}
+
 static void sixty_four_ivs_are_remembered_for_each_of_some_keys(void)
 {
     uint8_t out[64], first[12];
@@ -541,6 +569,18 @@ static void only_session_keys_encrypt_under_ivs_of_odd_lengths(void)
     kl_op_clear(session, KL_OP_DECRYPT);
     CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, ladder_key), KL_PARAMETER);
     CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, &mechanism, ladder_key), KL_PARAMETER);
+    end();
+}
+
+static void an_iv_that_no_engine_takes_is_refused_at_once(void)
+{
+    uint8_t longest[129] = { 1 };
+    CK_GCM_PARAMS gcm = { longest, sizeof longest, 0, NULL, 0, 128 };
+    CK_MECHANISM mechanism = { CKM_AES_GCM, &gcm, sizeof gcm };
+
+    begin();
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, key), KL_PARAMETER);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, &mechanism, key), KL_PARAMETER);
     end();
 }
 
@@ -709,6 +749,56 @@ static void a_mechanism_that_is_not_on_the_keys_list_is_refused(void)
     end();
 }
 
+/* --- policy = strict: the first use is for ever --- */
+
+static enum kl_rc try_cbc(struct kl_session *with, CK_OBJECT_HANDLE handle, CK_ULONG iv_len)
+{
+    uint8_t zero[16] = { 0 };
+    CK_MECHANISM cbc = { CKM_AES_CBC, zero, iv_len };
+    enum kl_rc rc = kl_op_init(with, KL_OP_ENCRYPT, &cbc, handle);
+
+    kl_op_clear(with, KL_OP_ENCRYPT);
+    return rc;
+}
+
+static void under_strict_the_first_use_binds_a_key_to_its_kind(void)
+{
+    struct kl_session *other;
+    CK_OBJECT_HANDLE users;
+
+    begin();
+    other = session_new(0);
+    demo->policy = KL_POLICY_STRICT;
+    memset(iv, 0, sizeof iv);
+    users = derive(session, find_label(session, "master"), "users", "users");
+    for (int is_token = 0; is_token < 2; is_token++) {
+        key = aes_key(session, is_token, NULL);
+        CU_ASSERT_EQUAL(try_cbc(session, key, 16), KL_OK);
+        memset(iv, 0, sizeof iv);
+        CU_ASSERT_EQUAL(init(KL_OP_DECRYPT, key), KL_KEY_FUNCTION);
+        CU_ASSERT_EQUAL(try_cbc(other, key, 16), KL_OK);
+        second++;
+        CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_KEY_FUNCTION);
+    }
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, users), KL_OK);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, &(CK_MECHANISM){ CKM_KL_ENVELOPE, NULL, 0 }, users), KL_OK);
+    session_end(other);
+    end();
+}
+
+static void under_strict_what_is_refused_binds_nothing(void)
+{
+    begin();
+    demo->policy = KL_POLICY_STRICT;
+    /* Twice: what the first try leaves behind must not be taken for a key that has begun well. */
+    for (int i = 0; i < 2; i++) CU_ASSERT_EQUAL(try_cbc(session, key, 15), KL_PARAMETER);
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_PARAMETER);
+    memset(iv, 0, sizeof iv);
+    CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_OK);
+    CU_ASSERT_EQUAL(try_cbc(session_new(0), key, 16), KL_KEY_FUNCTION);
+    end();
+}
+
 static void what_is_offered_is_what_has_functions(void)
 {
     static const struct kl_token standard = { .policy = KL_POLICY_STANDARD };
@@ -748,11 +838,12 @@ UNIT_MAIN("token/op", UNIT(a_question_for_the_length_keeps_the_operation), UNIT(
           UNIT(a_second_init_is_refused_and_hurts_nothing), UNIT(no_mechanism_cancels_and_finds_nothing_to_cancel_afterwards),
           UNIT(logout_ends_it), UNIT(the_keys_destruction_ends_it), UNIT(destruction_by_another_session_ends_it_too),
           UNIT(an_iv_that_made_ciphertext_is_refused_and_one_that_did_not_is_not), UNIT(the_first_part_uses_the_iv_up),
-          UNIT(sixty_four_ivs_are_remembered_for_each_of_some_keys), UNIT(an_iv_of_any_length_is_remembered),
-          UNIT(a_zeroed_iv_is_filled_in_on_the_ladder_and_taken_as_it_is_elsewhere),
-          UNIT(only_session_keys_encrypt_under_ivs_of_odd_lengths), UNIT(both_layouts_are_read_wherever_they_lie_and_no_third),
-          UNIT(tags_are_96_bits_or_more_and_whole_bytes), UNIT(lengths_without_bytes_are_refused),
-          UNIT(a_warm_key_costs_no_memory_and_no_lock), UNIT(a_new_second_looks_again_and_keeps_the_keyed_context),
-          UNIT(a_right_that_was_given_up_is_gone_at_once), UNIT(what_is_destroyed_leaves_no_context_behind),
-          UNIT(a_key_is_refused_for_what_it_is_not_made_for), UNIT(a_mechanism_that_is_not_on_the_keys_list_is_refused),
-          UNIT(what_is_offered_is_what_has_functions))
+          UNIT(an_iv_that_another_operation_has_used_meanwhile_is_refused), UNIT(sixty_four_ivs_are_remembered_for_each_of_some_keys),
+          UNIT(an_iv_of_any_length_is_remembered), UNIT(a_zeroed_iv_is_filled_in_on_the_ladder_and_taken_as_it_is_elsewhere),
+          UNIT(only_session_keys_encrypt_under_ivs_of_odd_lengths), UNIT(an_iv_that_no_engine_takes_is_refused_at_once),
+          UNIT(both_layouts_are_read_wherever_they_lie_and_no_third), UNIT(tags_are_96_bits_or_more_and_whole_bytes),
+          UNIT(lengths_without_bytes_are_refused), UNIT(a_warm_key_costs_no_memory_and_no_lock),
+          UNIT(a_new_second_looks_again_and_keeps_the_keyed_context), UNIT(a_right_that_was_given_up_is_gone_at_once),
+          UNIT(what_is_destroyed_leaves_no_context_behind), UNIT(a_key_is_refused_for_what_it_is_not_made_for),
+          UNIT(a_mechanism_that_is_not_on_the_keys_list_is_refused), UNIT(under_strict_the_first_use_binds_a_key_to_its_kind),
+          UNIT(under_strict_what_is_refused_binds_nothing), UNIT(what_is_offered_is_what_has_functions))
