@@ -34,11 +34,6 @@ enum kl_rc kl_object_get(struct kl_session *session, CK_OBJECT_HANDLE handle, st
     return KL_OK;
 }
 
-void kl_object_put(struct kl_object *object)
-{
-    kl_slot_put(object);
-}
-
 static void look(struct kl_hold *hold)
 {
     kl_snapshot_put(hold->shot);

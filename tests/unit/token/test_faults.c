@@ -4,6 +4,7 @@
  * (STYLE 8): what failed is what the caller is told, and the next try works. tests/unit/p11/test_faults.c does so from
  * outside, with what the libraries offer.
  */
+#include "../failing.h"
 #include "base/secret.h"
 #include "crypto/aead.h"
 #include "crypto/cipher.h"
@@ -498,12 +499,31 @@ static void fail_in_turn(enum kl_rc (*deed)(void))
     printf("\n    %u calls made to fail, %u told ", n - 1, told);
 }
 
+/* The same with every allocation. */
+static void want_memory(enum kl_rc (*deed)(void))
+{
+    bool struck = true;
+
+    for (unsigned n = 1; struck && n < 1000; n++) {
+        enum kl_rc rc;
+
+        tidy();
+        failing_memory(n);
+        rc = deed();
+        struck = failing_has_failed();
+        failing_memory(0);
+        CU_ASSERT(rc == KL_OK || (struck && rc == KL_MEMORY));
+    }
+    CU_ASSERT(!struck);
+}
+
 #define DEED(name, deed, rule) \
     static void name(void)     \
     {                          \
         begin();               \
         demo->policy = rule;   \
         fail_in_turn(deed);    \
+        want_memory(deed);     \
         end();                 \
     }
 
