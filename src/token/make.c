@@ -303,7 +303,7 @@ static enum kl_rc derive_free(struct kl_session *session, const struct kl_mech *
 {
     enum kl_rc rc;
 
-    KL_CHECK(mech->derive, KL_KEY_FUNCTION);
+    KL_CHECK(mech->derive, KL_KEY_FUNCTION); /* not reached: what derives on the ladder derives free keys as well */
     KL_TRY(kl_hold_key(derivation->base, &derivation->base_key));
     rc = mech->derives == CKO_DATA ? derive_data(session, mech, derivation, out) : derive_free_key(session, mech, derivation, named, out);
     kl_key_put(derivation->base_key);
@@ -393,6 +393,7 @@ static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech
     enum kl_level level = draft->is_token ? kl_level_below(base->record.level) : KL_LEVEL_REK;
     struct kl_request request = { 0 };
 
+    /* not reached: the policy has refused the mechanism that is not for the ladder, and the record key that would derive. */
     KL_CHECK(mech->derive_ladder, KL_KEY_FUNCTION);
     KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);
     KL_TRY(mech->derive_ladder(derivation->parameter, &request));
