@@ -78,6 +78,7 @@ enum kl_rc kl_hold_key(struct kl_hold *hold, struct kl_key **key)
 {
     *key = kl_snapshot_key(hold->shot);
     if (*key) return KL_OK;
+    /* not reached: the key of a session object stays with it. */
     KL_CHECK(hold->is_token, KL_KEY_HANDLE);
     KL_TRY(kl_ladder_open_key(hold->token->ladder, &hold->record, key));
     kl_snapshot_keep_key(hold->shot, *key);

@@ -151,6 +151,7 @@ static enum kl_rc add_data(struct kl_session *session, struct kl_draft *draft, s
     struct kl_key *key = NULL;
     enum kl_rc rc;
 
+    /* not reached: the attribute has that bound, and no derivation makes so much. */
     KL_CHECK(bytes.len <= KL_DATA_MAX, KL_ATTR_VALUE);
     draft->record.value_len = (uint32_t)bytes.len;
     if (!is_private) KL_TRY(kl_draft_extra(draft, CKA_VALUE, bytes));
@@ -428,6 +429,7 @@ enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mech
     struct kl_draft draft;
     uint32_t named = 0;
 
+    /* not reached: what derives on the ladder derives free keys as well. */
     KL_CHECK(mech && (mech->derive || mech->derive_ladder), KL_MECHANISM);
     KL_TRY(kl_hold_take(session, base, &hold));
     KL_TRY(kl_mech_may_use(session, mech, &hold, KL_FLAG_DERIVE));

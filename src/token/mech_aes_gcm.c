@@ -124,6 +124,7 @@ static enum kl_rc wrap(const struct kl_wrapping *wrapping, struct kl_view value,
     struct kl_aead_params params;
     enum kl_rc rc;
 
+    /* not reached: wrap.c has asked for the length. */
     KL_TRY(read_wrapping(wrapping, &fields));
     if (fields.message.generator == CKG_NO_GENERATE)
         return kl_fail(KL_PARAMETER, "the token makes the IVs of wrapped keys: choose one of CKG_GENERATE, …_COUNTER, …_RANDOM");

@@ -50,6 +50,13 @@ static bool strikes(const char *name, enum kl_rc rc)
 #include "wraps.def"
 #undef WRAP
 
+void *__real_kl_arena_new(size_t size);
+void *__wrap_kl_arena_new(size_t size);
+void *__wrap_kl_arena_new(size_t size)
+{
+    return strikes("kl_arena_new", KL_MEMORY) ? NULL : __real_kl_arena_new(size);
+}
+
 /* --- a token --- */
 
 static struct kl_session *session;
@@ -485,7 +492,8 @@ static void tidy(void)
     CU_ASSERT_EQUAL(kl_object_evict(demo, CK_INVALID_HANDLE), KL_OK);
 }
 
-static void fail_in_turn(enum kl_rc (*deed)(void))
+/* How often a failure was told. */
+static unsigned fail_in_turn(enum kl_rc (*deed)(void))
 {
     unsigned n = 0, told = 0;
 
@@ -502,8 +510,8 @@ static void fail_in_turn(enum kl_rc (*deed)(void))
     } while (fault.failed && n < 1000);
     tidy();
     CU_ASSERT_EQUAL(deed(), KL_OK);
-    CU_ASSERT(told > 0 && n < 1000);
-    printf("\n    %u calls made to fail, %u told ", n - 1, told);
+    CU_ASSERT(n < 1000);
+    return told;
 }
 
 /* The same with every allocation. */
@@ -524,14 +532,15 @@ static void want_memory(enum kl_rc (*deed)(void))
     CU_ASSERT(!struck);
 }
 
-#define DEED(name, deed, rule) \
-    static void name(void)     \
-    {                          \
-        begin();               \
-        demo->policy = rule;   \
-        fail_in_turn(deed);    \
-        want_memory(deed);     \
-        end();                 \
+/* Twice: what the first use of a key writes down is there the second time, and the calls are others. */
+#define DEED(name, deed, rule)                                  \
+    static void name(void)                                      \
+    {                                                           \
+        begin();                                                \
+        demo->policy = rule;                                    \
+        CU_ASSERT(fail_in_turn(deed) + fail_in_turn(deed) > 0); \
+        want_memory(deed);                                      \
+        end();                                                  \
     }
 
 DEED(gcm_says_what_failed, gcm, KL_POLICY_STANDARD)

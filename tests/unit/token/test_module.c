@@ -143,7 +143,6 @@ static void without_a_usable_configuration_it_opens_and_has_no_slot(void)
         "no section at all\n",
         "[log]\ntarget = file:relative\n",
         "[module]\nfork = sometimes\n",
-        "[log]\ntarget = file:/nonexistent/folder/log\n",
     };
     char nowhere[] = "/nonexistent/keyladder.conf";
 

@@ -814,6 +814,22 @@ static void a_sensitive_salt_tells_no_data(void)
     end();
 }
 
+static void a_child_is_not_weaker_than_its_salt(void)
+{
+    CK_MECHANISM gen = { CKM_HKDF_KEY_GEN, NULL, 0 };
+    CK_ATTRIBUTE generate[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_FALSE) };
+    CK_ATTRIBUTE weaker[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_FALSE), A_BOOL(CKA_SENSITIVE, CK_FALSE) };
+    CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_KEY, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "i", 1 };
+    CK_OBJECT_HANDLE base = 0;
+
+    begin();
+    CU_ASSERT_EQUAL(kl_object_generate(session, &gen, generate, 2, &base), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_generate(session, &gen, generate, 2, &hkdf.hSaltKey), KL_OK);
+    CU_ASSERT_EQUAL(derive_with(base, &hkdf, sizeof hkdf, weaker, 2), KL_OK);
+    CU_ASSERT_EQUAL(derive_with(base, &hkdf, sizeof hkdf, weaker, 3), KL_TEMPLATE);
+    end();
+}
+
 static void a_record_key_takes_no_label_of_the_ladder_and_has_no_child(void)
 {
     CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "i", 1 };
@@ -892,4 +908,5 @@ UNIT_MAIN("token/object", UNIT(a_generated_key_has_a_clean_history), UNIT(an_imp
           UNIT(a_generated_key_has_a_longest_length), UNIT(what_derives_no_key_is_no_mechanism),
           UNIT(a_derived_key_has_a_type_that_there_is), UNIT(a_salt_is_where_it_is_said_to_be_and_not_endless),
           UNIT(a_sensitive_salt_tells_no_data), UNIT(a_record_key_takes_no_label_of_the_ladder_and_has_no_child),
-          UNIT(what_comes_from_a_version_past_its_time_protects_nothing_new), UNIT(a_public_key_is_read_and_changed_by_its_user_alone))
+          UNIT(what_comes_from_a_version_past_its_time_protects_nothing_new), UNIT(a_public_key_is_read_and_changed_by_its_user_alone),
+          UNIT(a_child_is_not_weaker_than_its_salt))

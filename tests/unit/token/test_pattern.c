@@ -92,8 +92,11 @@ static void too_many_bytes_are_refused_and_not_cut(void)
     static uint8_t bytes[KL_PATTERN_MAX];
     CK_ATTRIBUTE ids[] = { { CKA_ID, bytes, 200 }, { CKA_LABEL, bytes, 200 } };
     uint8_t room[300];
+    static uint8_t larger[2 * KL_PATTERN_MAX];
     struct kl_writer writer = { room, sizeof room, 0 };
 
+    CU_ASSERT_EQUAL(kl_pattern_write(kl_view_of(ids, sizeof ids), 0, &writer), KL_ATTR_VALUE);
+    writer = (struct kl_writer){ larger, sizeof larger, KL_PATTERN_MAX - 100 };
     CU_ASSERT_EQUAL(kl_pattern_write(kl_view_of(ids, sizeof ids), 0, &writer), KL_ATTR_VALUE);
 }
 
@@ -115,6 +118,19 @@ static void a_stored_form_that_is_none_is_told(void)
     CU_ASSERT_EQUAL(kl_pattern_read(kl_view_of(changed, stored.len), &pattern), KL_INTEGRITY);
 }
 
+/* More numbers than there is room for: none is written beyond it. */
+static void a_stored_form_that_is_too_long_is_told(void)
+{
+    static struct kl_pattern pattern;
+    static uint8_t room[2 * KL_PATTERN_MAX];
+    struct kl_writer writer = { room, sizeof room, 0 };
+
+    kl_write_u32(&writer, 1);
+    kl_write_u64(&writer, CKA_ALLOWED_MECHANISMS);
+    kl_write_u32(&writer, KL_PATTERN_MAX + 8);
+    CU_ASSERT_EQUAL(kl_pattern_read(kl_view_of(room, writer.len + KL_PATTERN_MAX + 8), &pattern), KL_INTEGRITY);
+}
+
 static void no_template_wants_nothing(void)
 {
     static struct kl_pattern pattern;
@@ -132,4 +148,5 @@ static void a_broken_one_is_not_given(void)
 
 UNIT_MAIN("token/pattern", UNIT(every_form_comes_back_as_it_was), UNIT(numbers_are_stored_in_8_bytes_the_first_first),
           UNIT(what_no_template_may_name_is_refused), UNIT(an_array_that_is_none_is_refused), UNIT(too_many_bytes_are_refused_and_not_cut),
-          UNIT(a_stored_form_that_is_none_is_told), UNIT(no_template_wants_nothing), UNIT(a_broken_one_is_not_given))
+          UNIT(a_stored_form_that_is_none_is_told), UNIT(no_template_wants_nothing), UNIT(a_broken_one_is_not_given),
+          UNIT(a_stored_form_that_is_too_long_is_told))

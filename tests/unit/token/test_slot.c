@@ -242,6 +242,9 @@ static void room_that_is_too_small_is_not_overrun(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(room);
     record.label = kl_view_text("a longer label than there was room for");
     CU_ASSERT_EQUAL(kl_snapshot_fill(&room, cap, &record), KL_MEMORY);
+    record.label = kl_view_text("label");
+    record.sealed.len = (size_t)UINT32_MAX + 1;
+    CU_ASSERT_EQUAL(kl_snapshot_fill(&room, cap, &record), KL_MEMORY);
     free(room);
 }
 
