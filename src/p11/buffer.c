@@ -45,6 +45,7 @@ enum kl_rc kl_list_room(const void *theirs, CK_ULONG *room, CK_ULONG count)
     CK_ULONG lent = 0;
 
     KL_TRY(kl_caller_read(&lent, room, sizeof lent));
+    /* not reached: it has been read. */
     KL_TRY(kl_caller_write(room, &count, sizeof count));
     return theirs == NULL || lent >= count ? KL_OK : KL_BUFFER;
 }

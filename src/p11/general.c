@@ -19,6 +19,7 @@ static enum kl_rc check_init_args(const void *theirs)
     int callbacks;
 
     if (theirs == NULL) return KL_OK;
+    /* not reached: it is not NULL. */
     KL_TRY(kl_caller_read(&args, theirs, sizeof args));
     KL_CHECK(args.pReserved == NULL, KL_ARG);
     callbacks = (args.CreateMutex != NULL) + (args.DestroyMutex != NULL) + (args.LockMutex != NULL) + (args.UnlockMutex != NULL);

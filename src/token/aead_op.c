@@ -192,6 +192,7 @@ static enum kl_rc decrypt(struct kl_op *op, struct kl_view in, struct kl_out *ou
 
 static enum kl_rc withhold(struct state *state, struct kl_view in, size_t most)
 {
+    /* not reached: more than `most` is never withheld. */
     KL_CHECK(state->withheld.len <= most && in.len <= most - state->withheld.len, KL_DATA_LENGTH);
     return kl_bulk_add(&state->withheld, in);
 }

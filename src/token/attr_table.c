@@ -245,6 +245,7 @@ static enum kl_rc set_list(struct kl_draft *draft, struct kl_view value)
         memcpy(&type, value.data + at, sizeof type);
         kl_write_u64(&writer, type);
     }
+    /* not reached: the form has a longest length, and the list room for it. */
     KL_CHECK(kl_writer_is_whole(&writer), KL_ATTR_VALUE);
     return kl_draft_extra(draft, CKA_ALLOWED_MECHANISMS, kl_view_of(draft->list, writer.len));
 }

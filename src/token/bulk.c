@@ -21,6 +21,7 @@ static enum kl_rc make_room(struct kl_bulk *bulk, size_t len)
 enum kl_rc kl_bulk_add(struct kl_bulk *bulk, struct kl_view bytes)
 {
     if (bytes.len == 0) return KL_OK;
+    /* not reached: every caller has a bound of his own. */
     KL_CHECK(bytes.len <= SIZE_MAX / 4 - bulk->len, KL_MEMORY);
     KL_TRY(make_room(bulk, bulk->len + bytes.len));
     memcpy(bulk->data + bulk->len, bytes.data, bytes.len);

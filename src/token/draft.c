@@ -91,6 +91,7 @@ enum kl_rc kl_draft_apply(struct kl_draft *draft, const struct kl_asked *asked, 
 {
     const struct kl_attr_table *table = kl_attr_table_of(draft->record.class);
 
+    /* not reached: a class without a table has been refused. */
     KL_CHECK(table, KL_ATTR_VALUE);
     draft->applying = applying;
     for (size_t i = 0; i < asked->count; i++) KL_TRY(apply(draft, table, &asked->items[i]));

@@ -34,11 +34,6 @@ enum kl_rc kl_object_get(struct kl_session *session, CK_OBJECT_HANDLE handle, st
     return KL_OK;
 }
 
-void kl_object_put(struct kl_object *object)
-{
-    kl_slot_put(object);
-}
-
 static void look(struct kl_hold *hold)
 {
     kl_snapshot_put(hold->shot);
@@ -83,6 +78,7 @@ enum kl_rc kl_hold_key(struct kl_hold *hold, struct kl_key **key)
 {
     *key = kl_snapshot_key(hold->shot);
     if (*key) return KL_OK;
+    /* not reached: the key of a session object stays with it. */
     KL_CHECK(hold->is_token, KL_KEY_HANDLE);
     KL_TRY(kl_ladder_open_key(hold->token->ladder, &hold->record, key));
     kl_snapshot_keep_key(hold->shot, *key);

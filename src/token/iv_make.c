@@ -85,6 +85,7 @@ enum kl_rc kl_iv_generate(struct kl_key *key, const struct kl_message *message)
     size_t bits = message->iv_len * 8;
     size_t free_bits;
 
+    /* not reached: a longer IV has been refused. */
     KL_CHECK(message->iv_len <= KL_AEAD_IV_MAX && message->fixed_bits <= bits, KL_PARAMETER);
     free_bits = bits - message->fixed_bits;
     switch (message->generator) {

@@ -53,6 +53,7 @@ static enum kl_rc make_state(struct kl_op *op)
 /* An IV that signs twice under a key gives the key of GHASH away. */
 static enum kl_rc take_iv(struct kl_op *op, struct state *state, struct kl_view iv)
 {
+    /* not reached: the mechanism has refused a longer one. */
     KL_CHECK(iv.len <= sizeof state->iv, KL_PARAMETER);
     state->iv_len = iv.len;
     if (iv.len == 0) return KL_OK;

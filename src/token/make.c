@@ -151,6 +151,7 @@ static enum kl_rc add_data(struct kl_session *session, struct kl_draft *draft, s
     struct kl_key *key = NULL;
     enum kl_rc rc;
 
+    /* not reached: the attribute has that bound, and no derivation makes so much. */
     KL_CHECK(bytes.len <= KL_DATA_MAX, KL_ATTR_VALUE);
     draft->record.value_len = (uint32_t)bytes.len;
     if (!is_private) KL_TRY(kl_draft_extra(draft, CKA_VALUE, bytes));
@@ -305,7 +306,7 @@ static enum kl_rc derive_free(struct kl_session *session, const struct kl_mech *
 {
     enum kl_rc rc;
 
-    KL_CHECK(mech->derive, KL_KEY_FUNCTION);
+    KL_CHECK(mech->derive, KL_KEY_FUNCTION); /* not reached: what derives on the ladder derives free keys as well */
     KL_TRY(kl_hold_key(derivation->base, &derivation->base_key));
     rc = mech->derives == CKO_DATA ? derive_data(session, mech, derivation, out) : derive_free_key(session, mech, derivation, named, out);
     kl_key_put(derivation->base_key);
@@ -395,6 +396,7 @@ static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech
     enum kl_level level = draft->is_token ? kl_level_below(base->record.level) : KL_LEVEL_REK;
     struct kl_request request = { 0 };
 
+    /* not reached: the policy has refused the mechanism that is not for the ladder, and the record key that would derive. */
     KL_CHECK(mech->derive_ladder, KL_KEY_FUNCTION);
     KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);
     KL_TRY(mech->derive_ladder(derivation->parameter, &request));
@@ -430,6 +432,7 @@ enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mech
     struct kl_draft draft;
     uint32_t named = 0;
 
+    /* not reached: what derives on the ladder derives free keys as well. */
     KL_CHECK(mech && (mech->derive || mech->derive_ladder), KL_MECHANISM);
     KL_TRY(kl_hold_take(session, base, &hold));
     KL_TRY(kl_mech_may_use(session, mech, &hold, KL_FLAG_DERIVE));

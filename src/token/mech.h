@@ -102,7 +102,7 @@ struct kl_mech {
      * the same key, or NULL. Reads the parameter, all of it.
      */
     enum kl_rc (*init)(struct kl_op *op, enum kl_op_kind kind, struct kl_view parameter);
-    /* The operation is over: gives back what the next one does not need. */
+    /* The operation is over: gives back what the next one does not need. Neither is called where there is no state. */
     void (*end)(struct kl_op *op);
     /* Gives back op->state. */
     void (*clear)(struct kl_op *op);

@@ -54,6 +54,7 @@ static enum kl_rc wrap(const struct kl_wrapping *wrapping, struct kl_view value,
     KL_AUTO(kl_secret) padded = { 0 };
     size_t len = 0;
 
+    /* not reached: wrap.c has asked for the length. */
     KL_TRY(wrap_len(wrapping, value.len, &len));
     KL_TRY(kl_secret_new(&padded, len));
     memset(padded.data, (int)(len - value.len), len);

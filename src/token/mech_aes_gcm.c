@@ -143,6 +143,7 @@ static enum kl_rc wrap(const struct kl_wrapping *wrapping, struct kl_view value,
     struct kl_aead_params params;
     enum kl_rc rc;
 
+    /* not reached: wrap.c has asked for the length. */
     KL_TRY(read_wrapping(wrapping, &fields));
     KL_TRY(make_iv(&fields.message));
     params = (struct kl_aead_params){ kl_view_of(fields.message.iv, fields.message.iv_len), fields.aad, fields.message.tag_len };

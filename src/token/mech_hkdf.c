@@ -98,6 +98,7 @@ static enum kl_rc read_salt(const struct kl_derivation *derivation, const CK_HKD
         *salt = kl_secret_view(room);
         return KL_OK;
     }
+    /* not reached: check_salt_type has refused a fourth. */
     KL_CHECK(hkdf->ulSaltType == CKF_HKDF_SALT_DATA, KL_PARAMETER);
     KL_CHECK(hkdf->ulSaltLen <= SALT_MAX && (hkdf->pSalt || hkdf->ulSaltLen == 0), KL_PARAMETER);
     *salt = kl_view_of(hkdf->pSalt, hkdf->ulSaltLen);

@@ -55,11 +55,6 @@ static enum kl_rc decrypt(struct kl_op *op, struct kl_view in, struct kl_out *ou
     return KL_OK;
 }
 
-static void end(struct kl_op *op)
-{
-    (void)op;
-}
-
 /* --- keys --- */
 
 static enum kl_rc wrap_len(const struct kl_wrapping *wrapping, size_t value_len, size_t *out_len)
@@ -101,8 +96,6 @@ const struct kl_mech kl_mech_root_wrap = {
     .of_root = true,
     .steps = { [KL_OP_ENCRYPT] = &encrypt_steps, [KL_OP_DECRYPT] = &decrypt_steps },
     .init = init,
-    .end = end,
-    .clear = end,
     .wrap_len = wrap_len,
     .wrap = wrap,
     .unwrap = unwrap,

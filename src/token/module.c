@@ -131,6 +131,7 @@ static enum kl_rc apply_module_settings(const struct kl_conf *conf)
 
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
         if (kl_view_is(wanted, kl_view_text(levels[i].name))) level = levels[i].level;
+    /* not reached: the configuration has been checked, and a file that cannot be opened is tried again. */
     KL_TRY(kl_log_open(kl_conf_text(log, KL_SET_LOG_TARGET), level));
     KL_TRY(kl_inherit_set(kl_inherit_rule(conf)));
     kl_arena_allow_unlocked(kl_view_is(kl_view_text(kl_conf_text(module, KL_SET_LOCK_MEMORY)), kl_view_text("try")));
@@ -155,6 +156,7 @@ static enum kl_rc configure(struct slots **out)
     char path[4096];
     enum kl_rc rc, log_rc;
 
+    /* not reached: it needs nothing. */
     KL_TRY(kl_inherit_set(KL_FORK_RESET));
     kl_conf_path(path, sizeof path);
     rc = read_configuration(path, out);

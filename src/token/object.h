@@ -20,10 +20,8 @@ struct kl_token;
 struct kl_object;
 struct kl_shelf;
 
-/* A counted reference; KL_OBJECT when there is none, it is gone, or the session may not see it (private, not logged in as user). */
+/* A counted reference, given back with kl_slot_put; KL_OBJECT when there is none, it is gone, or the session may not see it (private, not logged in as user). */
 KL_MUST_USE enum kl_rc kl_object_get(struct kl_session *session, CK_OBJECT_HANDLE handle, struct kl_object **out);
-/* NULL is allowed. */
-void kl_object_put(struct kl_object *object);
 
 /* The PKCS#11 chapter "Object management functions", for a locked session. */
 KL_MUST_USE enum kl_rc kl_object_create(struct kl_session *session, const CK_ATTRIBUTE *template, CK_ULONG count, CK_OBJECT_HANDLE *out);

@@ -382,6 +382,7 @@ enum kl_rc kl_shelf_add(struct kl_shelf *shelf, struct kl_place *place, const st
     struct kl_object *object = place->object;
     struct kl_object *other;
 
+    /* not reached: there is room for the record that was drafted. */
     KL_TRY(kl_snapshot_fill(&place->room, place->cap, arrival->record));
     kl_snapshot_keep_key(place->room, arrival->key);
     pthread_mutex_lock(&shelf->lock);
@@ -428,6 +429,7 @@ enum kl_rc kl_shelf_change(struct kl_shelf *shelf, struct kl_object *object, con
 {
     enum kl_rc rc = KL_OK;
 
+    /* not reached: there is room for the record that was drafted. */
     KL_TRY(kl_snapshot_fill(&place->room, place->cap, arrival->record));
     pthread_mutex_lock(&shelf->lock);
     if (!object->owner) notice_own(shelf, arrival->commit);

@@ -140,6 +140,7 @@ static enum kl_rc look_row(struct kl_shelf *shelf, struct kl_view id, const stru
     struct kl_object *object;
     bool is_current;
 
+    /* not reached: a text that is no id is looked for by nobody. */
     KL_CHECK(id.len == KL_ROW_ID_LEN, KL_ARG);
     pthread_mutex_lock(&shelf->lock);
     kl_index_each(&shelf->owners, collect, &collecting);

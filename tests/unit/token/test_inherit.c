@@ -33,6 +33,23 @@ static CK_SESSION_HANDLE handle, other_handle;
 static CK_OBJECT_HANDLE key, others_key;
 static _Atomic int step, wrong;
 
+enum kl_rc __real_kl_fork_mark(void);
+enum kl_rc __wrap_kl_fork_mark(void);
+enum kl_rc __real_kl_arena_inherit(void);
+enum kl_rc __wrap_kl_arena_inherit(void);
+
+static bool has_no_mark, has_no_arena;
+
+enum kl_rc __wrap_kl_fork_mark(void)
+{
+    return has_no_mark ? KL_MEMORY : __real_kl_fork_mark();
+}
+
+enum kl_rc __wrap_kl_arena_inherit(void)
+{
+    return has_no_arena ? KL_LOCKED_MEMORY : __real_kl_arena_inherit();
+}
+
 static void begin(void)
 {
     sandbox_module = "fork = inherit\n";
@@ -496,9 +513,32 @@ static void operations_that_use_an_iv_are_the_parents_and_no_others(void)
     end();
 }
 
+static int finds_the_module_closed(void)
+{
+    has_no_mark = has_no_arena = false;
+    UNIT_NEED(!kl_module_is_open());
+    UNIT_NEED(kl_module_open() == KL_OK);
+    UNIT_NEED(kl_module_close() == KL_OK);
+    return 0;
+}
+
+static void a_child_that_cannot_take_over_begins_anew(void)
+{
+    begin();
+    has_no_mark = true;
+    CU_ASSERT_EQUAL(unit_in_child(finds_the_module_closed), 0);
+    has_no_mark = false;
+    has_no_arena = true;
+    CU_ASSERT_EQUAL(unit_in_child(finds_the_module_closed), 0);
+    has_no_arena = false;
+    CU_ASSERT_TRUE(can_encrypt(session, key));
+    end();
+}
+
 UNIT_MAIN("token/inherit", UNIT(a_child_and_its_child_go_on), UNIT(a_child_without_handlers_begins_anew),
           UNIT(a_child_of_a_closed_module_finds_it_closed), UNIT(a_child_goes_on_whatever_a_thread_holds_for_a_few_steps),
           UNIT(a_lock_that_is_not_to_be_had_in_time_makes_the_child_begin_anew), UNIT(a_session_with_a_thread_in_it_is_closed_in_the_child),
           UNIT(the_login_stays_if_every_session_had_a_thread_in_it), UNIT(a_child_does_not_wait_for_who_logs_in_or_out),
           UNIT(a_logout_that_had_begun_is_done_to_the_end), UNIT(a_child_does_not_wait_for_who_opens_the_master_or_the_store),
-          UNIT(where_keys_must_be_locked_and_cannot_a_child_begins_anew), UNIT(operations_that_use_an_iv_are_the_parents_and_no_others))
+          UNIT(where_keys_must_be_locked_and_cannot_a_child_begins_anew), UNIT(operations_that_use_an_iv_are_the_parents_and_no_others),
+          UNIT(a_child_that_cannot_take_over_begins_anew))

@@ -275,6 +275,8 @@ static void what_is_missing_or_strange_is_refused(void)
     CU_ASSERT_EQUAL(try_params(params, 2), KL_PARAMETER);
     params[0] = (CK_PRF_DATA_PARAM){ CK_SP800_108_ITERATION_VARIABLE, NULL, 0 };
     CU_ASSERT_EQUAL(try_params(params, 1), KL_PARAMETER);
+    params[0] = (CK_PRF_DATA_PARAM){ CK_SP800_108_ITERATION_VARIABLE, &counter, sizeof counter - 1 };
+    CU_ASSERT_EQUAL(try_params(params, 1), KL_PARAMETER);
     CU_ASSERT_EQUAL(try_params(NULL, 1), KL_PARAMETER);
     params[0] = (CK_PRF_DATA_PARAM)COUNTER;
     for (size_t i = 1; i < COUNT(params); i++) params[i] = (CK_PRF_DATA_PARAM)BYTES("x", 1);
@@ -455,9 +457,22 @@ static void no_memory_is_said_and_the_next_try_works(void)
     end();
 }
 
+static void what_a_caller_brings_has_a_longest_length_together(void)
+{
+    static uint8_t half[32769];
+    CK_PRF_DATA_PARAM params[] = { COUNTER, BYTES(half, 32768), BYTES(half, 32768) };
+
+    begin();
+    CU_ASSERT_EQUAL(try_params(params, 3), KL_OK);
+    params[2].ulValueLen++;
+    CU_ASSERT_EQUAL(try_params(params, 3), KL_PARAMETER);
+    end();
+}
+
 UNIT_MAIN("token/mech_sp800_108", UNIT(keys_are_those_of_nist), UNIT(numbers_are_written_as_asked),
           UNIT(a_counter_counts_in_the_order_asked_for), UNIT(the_counter_stands_there_once),
           UNIT(the_length_stands_there_once_at_most_and_fits), UNIT(widths_are_whole_bytes), UNIT(what_is_missing_or_strange_is_refused),
           UNIT(it_is_read_wherever_it_lies_and_derives_one_key), UNIT(more_than_the_counter_can_count_is_refused),
           UNIT(the_base_key_suits_the_function), UNIT(what_comes_from_a_sensitive_key_is_as_safe),
-          UNIT(a_type_of_one_length_needs_no_length), UNIT(no_memory_is_said_and_the_next_try_works))
+          UNIT(a_type_of_one_length_needs_no_length), UNIT(no_memory_is_said_and_the_next_try_works),
+          UNIT(what_a_caller_brings_has_a_longest_length_together))

@@ -5,6 +5,7 @@
 #include "../failing.h"
 #include "crypto/random.h"
 #include "fixture.h"
+#include "token/aead_op.h"
 #include "token/mech.h"
 #include "token/policy.h"
 
@@ -523,6 +524,143 @@ static void no_memory_is_said_and_the_next_try_works(void)
     end();
 }
 
+/* --- refusals --- */
+
+static const struct row kwp = { CKM_AES_KEY_WRAP_KWP, NULL, 0, 1, false };
+static const struct row root = { CKM_KL_ROOT_WRAP, NULL, 0, 8, false };
+
+static void what_wraps_nothing_is_no_mechanism(void)
+{
+    static const CK_MECHANISM_TYPE strange[] = { 0x12345678, CKM_SHA256, CKM_AES_GCM };
+    uint8_t out[80];
+
+    begin();
+    for (size_t i = 0; i < COUNT(strange); i++) {
+        size_t len = sizeof out;
+
+        CU_ASSERT_EQUAL(wrap(&(struct row){ strange[i], NULL, 0, 1, false }, kek_of(32), secret_of(32), out, &len), KL_MECHANISM);
+    }
+    end();
+}
+
+static void data_is_no_key_to_wrap(void)
+{
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA) };
+    CK_OBJECT_HANDLE data = 0;
+    uint8_t out[80];
+    size_t len = sizeof out;
+
+    begin();
+    CU_ASSERT_EQUAL(kl_object_create(session, template, 1, &data), KL_OK);
+    CU_ASSERT_EQUAL(wrap(&kwp, kek_of(32), data, out, &len), KL_KEY_HANDLE);
+    end();
+}
+
+static void a_key_is_not_unwrapped_to_what_there_is_not(void)
+{
+    CK_ATTRIBUTE rsa[] = { A_ULONG(CKA_KEY_TYPE, CKK_RSA) }, broken[] = { { CKA_LABEL, NULL, 3 } };
+    CK_OBJECT_HANDLE kek, key = 0;
+    uint8_t out[80];
+    size_t len = sizeof out;
+
+    begin();
+    kek = kek_of(32);
+    CU_ASSERT_EQUAL(wrap(&kwp, kek, secret_of(32), out, &len), KL_OK);
+    CU_ASSERT_EQUAL(unwrap_with(&kwp, kek, out, len, rsa, 1, &key), KL_ATTR_VALUE);
+    CU_ASSERT_EQUAL(unwrap_with(&kwp, kek, out, len, broken, 1, &key), KL_ATTR_VALUE);
+    end();
+}
+
+/* Session keys may be longer than token keys, and than what CBC wraps. */
+static void a_long_key_stays_a_session_key(void)
+{
+    static uint8_t bytes[9000], out[9100];
+    CK_ATTRIBUTE token[] = { A_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET), A_BOOL(CKA_TOKEN, CK_TRUE) };
+    CK_OBJECT_HANDLE kek, leaving, key = 0;
+    const struct row cbc = { CKM_AES_CBC_PAD, iv, 16, 1, true };
+    size_t len = sizeof out;
+
+    begin();
+    demo->policy = KL_POLICY_COMPATIBLE;
+    kek = kek_of(32);
+    leaving = import_key(session, CKK_GENERIC_SECRET, bytes, KL_VALUE_MAX + 8, CKA_SIGN, 0);
+    CU_ASSERT_EQUAL_FATAL(wrap(&cbc, kek, leaving, out, &len), KL_OK);
+    CU_ASSERT_EQUAL(unwrap_with(&cbc, kek, out, len, token, 2, &key), KL_WRAPPED);
+    CU_ASSERT_EQUAL(unwrap_with(&cbc, kek, out, len, token, 1, &key), KL_OK);
+    leaving = import_key(session, CKK_GENERIC_SECRET, bytes, sizeof bytes, CKA_SIGN, 0);
+    len = sizeof out;
+    CU_ASSERT_EQUAL(wrap(&cbc, kek, leaving, out, &len), KL_KEY_SIZE);
+    end();
+}
+
+/* One block that is nothing but padding holds no key, and what ends in 0 is not padded. */
+static void padding_alone_is_no_key(void)
+{
+    uint8_t block[16], sealed[16];
+    CK_MECHANISM cbc = { CKM_AES_CBC, iv, 16 };
+    const struct row pad = { CKM_AES_CBC_PAD, iv, 16, 1, true };
+    struct kl_out room = { sealed, sizeof sealed, 0 };
+    CK_OBJECT_HANDLE twin, kek, key = 0;
+
+    begin();
+    demo->policy = KL_POLICY_COMPATIBLE;
+    kek = kek_of(32);
+    twin = import_key(session, CKK_AES, kek_bytes, 32, CKA_ENCRYPT, CKA_DECRYPT);
+    for (int fill = 0; fill <= 16; fill += 16) {
+        memset(block, fill, sizeof block);
+        CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &cbc, twin), KL_OK);
+        CU_ASSERT_EQUAL(kl_op_once(session, KL_OP_ENCRYPT, kl_view_of(block, 16), &room), KL_OK);
+        CU_ASSERT_EQUAL(unwrap(&pad, kek, sealed, 16, &key), KL_WRAPPED);
+    }
+    end();
+}
+
+static void associated_data_is_said_once_or_twice_alike(void)
+{
+    static uint8_t large[1];
+    uint8_t nonce[12] = { 0 }, out[80];
+    CK_GCM_WRAP_PARAMS params = { nonce, 12, 0, CKG_GENERATE_RANDOM, (CK_BYTE *)(uintptr_t) "abc", 3, 128 };
+    CK_MECHANISM mechanism = { CKM_AES_GCM, &params, sizeof params };
+    struct kl_wrap_call call = { .mechanism = &mechanism, .is_authenticated = true, .aad = kl_view_text("abc") };
+    struct kl_out room = { out, sizeof out, 0 };
+    CK_OBJECT_HANDLE leaving;
+
+    begin();
+    call.key = kek_of(32);
+    leaving = secret_of(32);
+    CU_ASSERT_EQUAL(kl_object_wrap(session, &call, leaving, &room), KL_OK);
+    call.aad = kl_view_text("abd");
+    CU_ASSERT_EQUAL(kl_object_wrap(session, &call, leaving, &room), KL_PARAMETER);
+    call.aad = kl_view_of(NULL, 0);
+    CU_ASSERT_EQUAL(kl_object_wrap(session, &call, leaving, &room), KL_OK);
+    params.ulAADLen = 0;
+    call.aad = kl_view_of(large, (size_t)KL_AEAD_AAD_MAX + 1);
+    CU_ASSERT_EQUAL(kl_object_wrap(session, &call, leaving, &room), KL_PARAMETER);
+    end();
+}
+
+static void the_root_wraps_what_it_can_and_takes_no_parameter(void)
+{
+    static uint8_t out[4096];
+    const struct row more = { CKM_KL_ROOT_WRAP, iv, 1, 8, false };
+    CK_MECHANISM mechanism = { CKM_KL_ROOT_WRAP, NULL, 0 };
+    CK_OBJECT_HANDLE master, key = 0;
+    size_t len = sizeof out;
+    struct kl_out room = { NULL, 0, 0 };
+
+    begin();
+    master = find_label(session, "master");
+    CU_ASSERT_EQUAL(wrap(&more, master, secret_of(32), out, &len), KL_PARAMETER);
+    CU_ASSERT_EQUAL(wrap(&root, master, secret_of(12), out, &len), KL_KEY_SIZE);
+    len = sizeof out;
+    CU_ASSERT_EQUAL(wrap(&root, master, secret_of(32), out, &len), KL_OK);
+    CU_ASSERT_EQUAL(unwrap(&more, master, out, len, &key), KL_PARAMETER);
+    CU_ASSERT_EQUAL(unwrap(&root, master, out, len, &key), KL_OK);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, &mechanism, master), KL_OK);
+    CU_ASSERT_EQUAL(kl_op_once(session, KL_OP_DECRYPT, kl_view_of(out, sizeof out * 1024), &room), KL_CIPHERTEXT_LENGTH);
+    end();
+}
+
 UNIT_MAIN("token/mech_wrap", UNIT(wrapped_keys_are_those_of_their_papers), UNIT(what_was_wrapped_unwraps_and_is_as_long_as_was_said),
           UNIT(key_wrap_takes_whole_semiblocks_and_two_at_least), UNIT(lengths_that_no_wrapped_key_has_are_refused_unread),
           UNIT(what_was_changed_does_not_unwrap), UNIT(every_failure_of_cbc_is_one_code),
@@ -530,4 +668,7 @@ UNIT_MAIN("token/mech_wrap", UNIT(wrapped_keys_are_those_of_their_papers), UNIT(
           UNIT(cbc_wraps_under_compatible_only_and_nothing_unpadded_ever), UNIT(key_wrap_encrypts_nothing_else),
           UNIT(a_ladder_key_wraps_under_a_subkey_of_each_mechanism), UNIT(a_key_of_another_type_or_use_wraps_nothing),
           UNIT(no_iv_of_gcm_is_a_block_of_key_wrap), UNIT(ivs_of_wrapped_keys_are_drawn_whole),
-          UNIT(under_strict_what_is_refused_binds_nothing), UNIT(no_memory_is_said_and_the_next_try_works))
+          UNIT(under_strict_what_is_refused_binds_nothing), UNIT(no_memory_is_said_and_the_next_try_works),
+          UNIT(what_wraps_nothing_is_no_mechanism), UNIT(data_is_no_key_to_wrap), UNIT(a_key_is_not_unwrapped_to_what_there_is_not),
+          UNIT(a_long_key_stays_a_session_key), UNIT(padding_alone_is_no_key), UNIT(associated_data_is_said_once_or_twice_alike),
+          UNIT(the_root_wraps_what_it_can_and_takes_no_parameter))

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 
+#include "../failing.h"
 #include "../unit.h"
 #include "sandbox.h"
 #include "token/session.h"
@@ -27,6 +29,67 @@ static void expect(bool right)
 static void pause_a_moment(void)
 {
     nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);
+}
+
+/* --- what the system refuses ------------------------------------------- */
+
+int __real_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+enum kl_rc __real_kl_crypto_open(void);
+enum kl_rc __wrap_kl_crypto_open(void);
+enum kl_rc __real_kl_fork_mark(void);
+enum kl_rc __wrap_kl_fork_mark(void);
+
+static bool has_no_handlers, has_no_crypto, has_no_mark;
+
+int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    return has_no_handlers ? ENOMEM : __real_pthread_atfork(prepare, parent, child);
+}
+
+enum kl_rc __wrap_kl_crypto_open(void)
+{
+    return has_no_crypto ? KL_CRYPTO : __real_kl_crypto_open();
+}
+
+enum kl_rc __wrap_kl_fork_mark(void)
+{
+    return has_no_mark ? KL_MEMORY : __real_kl_fork_mark();
+}
+
+/* The first of all: what is made once is not there yet. */
+static void without_what_it_needs_it_does_not_open(void)
+{
+    sandbox_begin();
+    for (unsigned call = 1; call <= 2; call++) {
+        failing_system(call);
+        CU_ASSERT_EQUAL(kl_module_open(), KL_MEMORY);
+        CU_ASSERT(failing_has_failed());
+        failing_system(0);
+    }
+    has_no_mark = true;
+    CU_ASSERT_EQUAL(kl_module_open(), KL_MEMORY);
+    has_no_mark = false;
+    has_no_crypto = true;
+    CU_ASSERT_EQUAL(kl_module_open(), KL_CRYPTO);
+    has_no_crypto = false;
+    CU_ASSERT_FALSE(kl_module_is_open());
+    CU_ASSERT_EQUAL(kl_module_open(), KL_OK);
+    CU_ASSERT_EQUAL(kl_module_close(), KL_OK);
+    sandbox_end();
+}
+
+static void without_handlers_it_does_not_promise_to_inherit(void)
+{
+    sandbox_begin();
+    sandbox_configure("[module]\nfork = inherit\n");
+    has_no_handlers = true;
+    CU_ASSERT_EQUAL(kl_module_open(), KL_MEMORY);
+    CU_ASSERT_FALSE(kl_module_is_open());
+    has_no_handlers = false;
+    CU_ASSERT_EQUAL(kl_module_open(), KL_OK);
+    CU_ASSERT_EQUAL(kl_module_close(), KL_OK);
+    sandbox_end();
 }
 
 /* --- open and close ---------------------------------------------------- */
@@ -388,10 +451,11 @@ static void a_text_that_is_too_long_is_cut_between_characters(void)
     CU_ASSERT_EQUAL(memcmp(out, "abcd xxx", 8), 0);
 }
 
-UNIT_MAIN("token/module", UNIT(nothing_is_open_before_the_first_open), UNIT(it_opens_once_and_closes_once),
-          UNIT(slots_come_in_the_order_of_the_configuration), UNIT(without_a_usable_configuration_it_opens_and_has_no_slot),
-          UNIT(closing_waits_for_who_is_inside_and_lets_nobody_in), UNIT(closing_waits_for_a_sessions_call),
-          UNIT(opening_waits_for_a_closing_that_waits), UNIT(it_opens_and_closes_under_calls),
+UNIT_MAIN("token/module", UNIT(without_what_it_needs_it_does_not_open), UNIT(nothing_is_open_before_the_first_open),
+          UNIT(it_opens_once_and_closes_once), UNIT(slots_come_in_the_order_of_the_configuration),
+          UNIT(without_a_usable_configuration_it_opens_and_has_no_slot), UNIT(closing_waits_for_who_is_inside_and_lets_nobody_in),
+          UNIT(closing_waits_for_a_sessions_call), UNIT(opening_waits_for_a_closing_that_waits), UNIT(it_opens_and_closes_under_calls),
           UNIT(a_child_begins_anew_and_the_parent_goes_on), UNIT(a_child_begins_anew_whatever_is_locked_in_the_parent),
           UNIT(of_a_childs_threads_exactly_one_opens), UNIT(a_fork_in_the_middle_of_opening_or_closing_does_no_harm),
-          UNIT(a_text_is_padded_with_blanks), UNIT(a_text_that_is_too_long_is_cut_between_characters))
+          UNIT(a_text_is_padded_with_blanks), UNIT(a_text_that_is_too_long_is_cut_between_characters),
+          UNIT(without_handlers_it_does_not_promise_to_inherit))

@@ -5,6 +5,8 @@
 #include "crypto/hash.h"
 #include "fixture.h"
 #include "ladder/key.h"
+#include "token/slot.h"
+#include "token/snapshot.h"
 
 #define KEY_BYTES "0123456789abcdef0123456789abcdef"
 
@@ -704,6 +706,204 @@ static void a_hidden_master_is_found_by_name_alone(void)
     end();
 }
 
+/* --- refusals --- */
+
+static void an_empty_template_asks_and_changes_nothing(void)
+{
+    CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "x") };
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    key = aes_key(session, false, NULL);
+    CU_ASSERT_EQUAL(kl_object_read(session, key, label, 0), KL_ARG);
+    CU_ASSERT_EQUAL(kl_object_read(session, key, NULL, 1), KL_ARG);
+    CU_ASSERT_EQUAL(kl_object_write(session, key, label, 0), KL_ARG);
+    CU_ASSERT_EQUAL(kl_object_write(session, key, NULL, 1), KL_ARG);
+    end();
+}
+
+static void data_has_a_longest_length(void)
+{
+    static uint8_t bytes[KL_DATA_MAX + 1];
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), { CKA_VALUE, bytes, KL_DATA_MAX } };
+    CK_OBJECT_HANDLE data;
+
+    begin();
+    CU_ASSERT_EQUAL(create(template, 2, &data), KL_OK);
+    template[1].ulValueLen++;
+    CU_ASSERT_EQUAL(create(template, 2, &data), KL_ATTR_VALUE);
+    CU_ASSERT_EQUAL(kl_find_init(session, &template[1], 1), KL_ATTR_VALUE);
+    CU_ASSERT_EQUAL(find(session, template, 1, NULL), 1);
+    end();
+}
+
+static void a_search_wants_attributes_of_their_form(void)
+{
+    CK_ATTRIBUTE place[] = { { CKA_TOKEN, (CK_BBOOL[]){ 1, 1 }, 2 } };
+
+    begin();
+    CU_ASSERT_EQUAL(kl_find_init(session, place, 1), KL_ATTR_VALUE);
+    place[0].ulValueLen = 1;
+    CU_ASSERT(find(session, place, 1, NULL) > 0);
+    end();
+}
+
+static void a_generated_key_has_a_longest_length(void)
+{
+    CK_MECHANISM mechanism = { CKM_GENERIC_SECRET_KEY_GEN, NULL, 0 };
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    for (CK_ULONG len = KL_VALUE_MAX; len <= KL_VALUE_MAX + 1; len++) {
+        CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_FALSE), { CKA_VALUE_LEN, &len, sizeof len } };
+
+        CU_ASSERT_EQUAL(kl_object_generate(session, &mechanism, template, 2, &key), len <= KL_VALUE_MAX ? KL_OK : KL_ATTR_VALUE);
+    }
+    end();
+}
+
+static void what_derives_no_key_is_no_mechanism(void)
+{
+    CK_MECHANISM unknown = { 0x12345678, NULL, 0 }, other = { CKM_AES_GCM, NULL, 0 };
+    CK_OBJECT_HANDLE base, key;
+
+    begin();
+    base = hkdf_base(CK_FALSE);
+    CU_ASSERT_EQUAL(kl_object_derive(session, &unknown, base, NULL, 0, &key), KL_MECHANISM);
+    CU_ASSERT_EQUAL(kl_object_derive(session, &other, base, NULL, 0, &key), KL_MECHANISM);
+    end();
+}
+
+static void a_derived_key_has_a_type_that_there_is(void)
+{
+    CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "i", 1 };
+    CK_ATTRIBUTE rsa[] = { A_ULONG(CKA_KEY_TYPE, CKK_RSA), A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_FALSE) };
+    CK_ATTRIBUTE ladder[] = { A_ULONG(CKA_KEY_TYPE, CKK_HKDF), A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_FALSE) };
+    CK_ATTRIBUTE chacha[] = { A_ULONG(CKA_KEY_TYPE, CKK_CHACHA20), A_ULONG(CKA_VALUE_LEN, 16), A_BOOL(CKA_TOKEN, CK_FALSE) };
+    CK_OBJECT_HANDLE base, master;
+
+    begin();
+    base = hkdf_base(CK_FALSE);
+    master = find_label(session, "master");
+    CU_ASSERT_EQUAL(derive_with(base, &hkdf, sizeof hkdf, rsa, 3), KL_ATTR_VALUE);
+    CU_ASSERT_EQUAL(derive_with(base, &hkdf, sizeof hkdf, chacha, 3), KL_TEMPLATE);
+    CU_ASSERT_EQUAL(derive_with(master, &hkdf, sizeof hkdf, rsa, 3), KL_TEMPLATE);
+    CU_ASSERT_EQUAL(derive_with(master, &hkdf, sizeof hkdf, ladder, 3), KL_TEMPLATE);
+    CU_ASSERT_EQUAL(derive_with(master, &hkdf, sizeof hkdf, chacha, 3), KL_ATTR_VALUE);
+    end();
+}
+
+static void a_salt_is_where_it_is_said_to_be_and_not_endless(void)
+{
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_FALSE) };
+    CK_HKDF_PARAMS good = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_DATA, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "i", 1 }, bad = good;
+    CK_OBJECT_HANDLE bases[2];
+
+    begin();
+    bases[0] = hkdf_base(CK_FALSE);
+    bases[1] = find_label(session, "master");
+    for (size_t i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(derive_with(bases[i], &good, sizeof good, template, 2), KL_OK);
+        bad.ulSaltLen = 1;
+        CU_ASSERT_EQUAL(derive_with(bases[i], &bad, sizeof bad, template, 2), KL_PARAMETER);
+        bad.ulSaltLen = (CK_ULONG)-1;
+        CU_ASSERT_EQUAL(derive_with(bases[i], &bad, sizeof bad, template, 2), KL_PARAMETER);
+    }
+    end();
+}
+
+static void a_sensitive_salt_tells_no_data(void)
+{
+    CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_KEY, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "i", 1 };
+    CK_MECHANISM mechanism = { CKM_HKDF_DATA, &hkdf, sizeof hkdf };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_VALUE_LEN, 32) };
+    CK_OBJECT_HANDLE base, data = 0;
+
+    begin();
+    base = hkdf_base(CK_FALSE);
+    hkdf.hSaltKey = base;
+    CU_ASSERT_EQUAL(kl_object_derive(session, &mechanism, base, template, 1, &data), KL_OK);
+    hkdf.hSaltKey = hkdf_base(CK_TRUE);
+    CU_ASSERT_NOT_EQUAL(kl_object_derive(session, &mechanism, base, template, 1, &data), KL_OK);
+    end();
+}
+
+static void a_child_is_not_weaker_than_its_salt(void)
+{
+    CK_MECHANISM gen = { CKM_HKDF_KEY_GEN, NULL, 0 };
+    CK_ATTRIBUTE generate[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_FALSE) };
+    CK_ATTRIBUTE weaker[] = { A_ULONG(CKA_VALUE_LEN, 32), A_BOOL(CKA_TOKEN, CK_FALSE), A_BOOL(CKA_SENSITIVE, CK_FALSE) };
+    CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_KEY, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "i", 1 };
+    CK_OBJECT_HANDLE base = 0;
+
+    begin();
+    CU_ASSERT_EQUAL(kl_object_generate(session, &gen, generate, 2, &base), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_generate(session, &gen, generate, 2, &hkdf.hSaltKey), KL_OK);
+    CU_ASSERT_EQUAL(derive_with(base, &hkdf, sizeof hkdf, weaker, 2), KL_OK);
+    CU_ASSERT_EQUAL(derive_with(base, &hkdf, sizeof hkdf, weaker, 3), KL_TEMPLATE);
+    end();
+}
+
+static void a_record_key_takes_no_label_of_the_ladder_and_has_no_child(void)
+{
+    CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "i", 1 };
+    CK_ATTRIBUTE taken[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_TEXT(CKA_LABEL, "users") };
+    CK_ATTRIBUTE parent[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_BOOL(CKA_DERIVE, CK_TRUE) };
+    CK_OBJECT_HANDLE users;
+
+    begin();
+    users = derive(session, find_label(session, "master"), "users", "users");
+    CU_ASSERT_EQUAL(derive_with(users, &hkdf, sizeof hkdf, taken, 2), KL_LABEL_TAKEN);
+    CU_ASSERT_EQUAL(derive_with(users, &hkdf, sizeof hkdf, taken, 1), KL_OK);
+    CU_ASSERT_EQUAL(derive_with(users, &hkdf, sizeof hkdf, parent, 2), KL_TEMPLATE);
+    CU_ASSERT_EQUAL(derive(session, derive(session, users, "4711", NULL), "i", "deeper"), 0);
+    CU_ASSERT_EQUAL(last_rc, KL_KEY_FUNCTION);
+    end();
+}
+
+/* DESIGN 4.4 */
+static void what_comes_from_a_version_past_its_time_protects_nothing_new(void)
+{
+    CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "i", 1 };
+    CK_ATTRIBUTE silent[] = { A_BOOL(CKA_TOKEN, CK_FALSE) }, wants[] = { A_BOOL(CKA_TOKEN, CK_FALSE), A_BOOL(CKA_ENCRYPT, CK_TRUE) };
+    CK_MECHANISM mechanism = { CKM_HKDF_DERIVE, &hkdf, sizeof hkdf };
+    CK_OBJECT_HANDLE users, record = 0;
+    struct kl_object *object;
+
+    begin();
+    users = derive(session, find_label(session, "master"), "users", "users");
+    object = kl_slot_get(users);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+    object->shot->state = KL_STATE_DEACTIVATED;
+    CU_ASSERT_EQUAL(kl_object_derive(session, &mechanism, users, wants, 2, &record), KL_TEMPLATE);
+    CU_ASSERT_EQUAL(derive(session, users, "email", "users.email"), 0);
+    CU_ASSERT_EQUAL(last_rc, KL_TEMPLATE);
+    CU_ASSERT_EQUAL_FATAL(kl_object_derive(session, &mechanism, users, silent, 1, &record), KL_OK);
+    CU_ASSERT_FALSE(flag(record, CKA_ENCRYPT));
+    CU_ASSERT_TRUE(flag(record, CKA_DECRYPT));
+    kl_slot_put(object);
+    end();
+}
+
+/* Nobody need be logged in to see it: what is asked of its bytes or done to it is another matter. */
+static void a_public_key_is_read_and_changed_by_its_user_alone(void)
+{
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_ULONG(CKA_KEY_TYPE, CKK_AES),  A_TEXT(CKA_VALUE, KEY_BYTES),
+                                A_BOOL(CKA_PRIVATE, CK_FALSE),      A_BOOL(CKA_SENSITIVE, CK_FALSE), A_BOOL(CKA_EXTRACTABLE, CK_TRUE) };
+    CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "x") };
+    uint8_t room[32];
+    CK_ATTRIBUTE value[] = { { CKA_VALUE, room, sizeof room } };
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    CU_ASSERT_EQUAL(create(template, COUNT(template), &key), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_read(session, key, value, 1), KL_OK);
+    CU_ASSERT_EQUAL(kl_token_logout(demo), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_read(session, key, value, 1), KL_ATTR_SENSITIVE);
+    CU_ASSERT_EQUAL(kl_object_write(session, key, label, 1), KL_NOT_LOGGED_IN);
+    end();
+}
+
 UNIT_MAIN("token/object", UNIT(a_generated_key_has_a_clean_history), UNIT(an_imported_key_has_none), UNIT(a_key_has_a_length_of_its_type),
           UNIT(a_template_says_what_is_missing), UNIT(two_roles_are_refused_wherever_a_key_is_made),
           UNIT(nobody_makes_keys_without_the_user), UNIT(a_read_only_session_leaves_the_token_as_it_is),
@@ -717,4 +917,10 @@ UNIT_MAIN("token/object", UNIT(a_generated_key_has_a_clean_history), UNIT(an_imp
           UNIT(a_change_of_many_attributes_is_all_or_nothing), UNIT(the_value_of_data_is_kept_and_changed_in_every_kind_of_object),
           UNIT(a_copy_has_the_bytes_a_new_identity_and_no_more_rights), UNIT(a_search_takes_every_attribute_together),
           UNIT(a_search_does_not_tell_a_hidden_value), UNIT(a_unique_id_finds_its_object_wherever_it_is), UNIT(one_search_at_a_time),
-          UNIT(what_is_found_may_be_destroyed_between_two_steps), UNIT(a_hidden_master_is_found_by_name_alone))
+          UNIT(what_is_found_may_be_destroyed_between_two_steps), UNIT(a_hidden_master_is_found_by_name_alone),
+          UNIT(an_empty_template_asks_and_changes_nothing), UNIT(data_has_a_longest_length), UNIT(a_search_wants_attributes_of_their_form),
+          UNIT(a_generated_key_has_a_longest_length), UNIT(what_derives_no_key_is_no_mechanism),
+          UNIT(a_derived_key_has_a_type_that_there_is), UNIT(a_salt_is_where_it_is_said_to_be_and_not_endless),
+          UNIT(a_sensitive_salt_tells_no_data), UNIT(a_record_key_takes_no_label_of_the_ladder_and_has_no_child),
+          UNIT(what_comes_from_a_version_past_its_time_protects_nothing_new), UNIT(a_public_key_is_read_and_changed_by_its_user_alone),
+          UNIT(a_child_is_not_weaker_than_its_salt))

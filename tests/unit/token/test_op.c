@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "fixture.h"
 #include "ladder/envelope.h"
+#include "token/batch.h"
 #include "token/mech.h"
 
 /* --- counted calls --- */
@@ -822,11 +823,128 @@ static void what_is_offered_is_what_has_functions(void)
             const struct kl_steps *steps = mech->steps[kind];
 
             if (!steps) continue;
-            CU_ASSERT(steps->once && steps->once_len && mech->init && mech->end && mech->clear);
+            CU_ASSERT(steps->once && steps->once_len && mech->init && (mech->of_root || (mech->end && mech->clear)));
             CU_ASSERT_EQUAL(steps->final != NULL, steps->update != NULL || steps->absorb != NULL);
             CU_ASSERT_EQUAL(steps->update != NULL, steps->update_len != NULL);
         }
     }
+}
+
+/* --- refusals --- */
+
+static void a_search_is_no_operation_with_a_key(void)
+{
+    CK_MECHANISM envelope = { CKM_KL_ENVELOPE, NULL, 0 };
+
+    begin();
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_FIND, &envelope, key), KL_ARG);
+    end();
+}
+
+static void an_envelope_has_bounds_and_is_not_made_in_place(void)
+{
+    CK_MECHANISM mechanism = { CKM_KL_ENVELOPE, NULL, 0 };
+    uint8_t room[256] = "abc";
+    size_t len = 0;
+
+    begin();
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, key), KL_OK);
+    CU_ASSERT_EQUAL(once(KL_OP_ENCRYPT, room, KL_GCM_DATA_MAX + 1, NULL, &len), KL_DATA_LENGTH);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, key), KL_OK);
+    len = sizeof room;
+    CU_ASSERT_EQUAL(once(KL_OP_ENCRYPT, room, 3, room, &len), KL_ARG);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, key), KL_OK);
+    len = sizeof room;
+    CU_ASSERT_EQUAL(once(KL_OP_ENCRYPT, room, 0, room, &len), KL_OK);
+    CU_ASSERT_EQUAL(len, KL_ENVELOPE_OVERHEAD);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, &mechanism, key), KL_OK);
+    len = sizeof room;
+    CU_ASSERT_EQUAL(once(KL_OP_DECRYPT, room, KL_ENVELOPE_OVERHEAD, room, &len), KL_ARG);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, &mechanism, key), KL_OK);
+    CU_ASSERT_EQUAL(once(KL_OP_DECRYPT, room, KL_ENVELOPE_OVERHEAD - 1, NULL, &len), KL_CIPHERTEXT_LENGTH);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, &mechanism, key), KL_OK);
+    CU_ASSERT_EQUAL(once(KL_OP_DECRYPT, room, KL_GCM_DATA_MAX + KL_ENVELOPE_OVERHEAD_MAX + 1, NULL, &len), KL_CIPHERTEXT_LENGTH);
+    end();
+}
+
+static void a_batch_is_made_of_envelopes(void)
+{
+    CK_MECHANISM unknown = { 0x12345678, NULL, 0 }, other = { CKM_AES_GCM, NULL, 0 }, more = { CKM_KL_ENVELOPE, iv, 1 };
+    struct kl_batch batch = { session, KL_OP_ENCRYPT, &unknown, key };
+
+    begin();
+    batch.session = session;
+    batch.key = key;
+    CU_ASSERT_EQUAL(kl_batch_begin(&batch), KL_MECHANISM);
+    batch.mechanism = &other;
+    CU_ASSERT_EQUAL(kl_batch_begin(&batch), KL_MECHANISM);
+    batch.mechanism = &more;
+    CU_ASSERT_EQUAL(kl_batch_begin(&batch), KL_PARAMETER);
+    end();
+}
+
+static void an_init_of_messages_has_the_parameter_of_one_or_none(void)
+{
+    CK_GCM_MESSAGE_PARAMS gcm = { iv, 12, 0, CKG_GENERATE, NULL, 128 };
+    CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS poly = { iv, 96, NULL };
+    const struct {
+        CK_MECHANISM_TYPE type;
+        CK_OBJECT_HANDLE *key;
+        void *parameter;
+        CK_ULONG len;
+    } rows[] = { { CKM_AES_GCM, &key, &gcm, sizeof gcm }, { CKM_CHACHA20_POLY1305, NULL, &poly, sizeof poly } };
+
+    begin();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        static const uint8_t bytes[33] = "thirty-two bytes of a known key.";
+        CK_OBJECT_HANDLE with = rows[i].key ? *rows[i].key : import_key(session, CKK_CHACHA20, bytes, 32, CKA_ENCRYPT, CKA_DECRYPT);
+        CK_MECHANISM whole = { rows[i].type, rows[i].parameter, rows[i].len }, none = { rows[i].type, NULL, 0 },
+                     cut = { rows[i].type, rows[i].parameter, rows[i].len - 1 };
+
+        CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &cut, with), KL_PARAMETER);
+        CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &whole, with), KL_OK);
+        CU_ASSERT_EQUAL(kl_message_final(session, KL_OP_MESSAGE_ENCRYPT), KL_OK);
+        CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &none, with), KL_OK);
+        CU_ASSERT_EQUAL(
+            kl_message_begin(session, KL_OP_MESSAGE_ENCRYPT, kl_view_of(rows[i].parameter, rows[i].len - 1), kl_view_of(NULL, 0)),
+            KL_PARAMETER);
+        CU_ASSERT_EQUAL(kl_message_begin(session, KL_OP_MESSAGE_ENCRYPT, kl_view_of(NULL, rows[i].len), kl_view_of(NULL, 0)), KL_PARAMETER);
+        CU_ASSERT_EQUAL(kl_message_final(session, KL_OP_MESSAGE_ENCRYPT), KL_OK);
+        CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &cut, with), KL_PARAMETER);
+        CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &(CK_MECHANISM){ rows[i].type, NULL, 32 }, with), KL_PARAMETER);
+    }
+    end();
+}
+
+static void more_fixed_bits_than_the_iv_has_are_refused(void)
+{
+    uint8_t tag[16], out[8];
+    CK_GCM_MESSAGE_PARAMS gcm = { iv, 12, 97, CKG_GENERATE_RANDOM, tag, 128 };
+    CK_MECHANISM mechanism = { CKM_AES_GCM, NULL, 0 };
+    struct kl_out room = { out, sizeof out, 0 };
+
+    begin();
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &mechanism, key), KL_OK);
+    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, kl_view_of(&gcm, sizeof gcm), kl_view_of(NULL, 0),
+                                    kl_view_of("12345678", 8), &room),
+                    KL_PARAMETER);
+    gcm.ulIvFixedBits = 0;
+    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, kl_view_of(&gcm, sizeof gcm), kl_view_of(NULL, 0),
+                                    kl_view_of("12345678", 8), &room),
+                    KL_OK);
+    end();
+}
+
+static void more_than_is_withheld_is_refused_before_it_is_read(void)
+{
+    uint8_t out[1];
+    size_t len = sizeof out;
+
+    begin();
+    CU_ASSERT_EQUAL(init(KL_OP_DECRYPT, key), KL_OK);
+    CU_ASSERT_EQUAL(update(KL_OP_DECRYPT, out, ((size_t)64 << 20) + 17, out, &len), KL_DATA_LENGTH);
+    CU_ASSERT_EQUAL(update(KL_OP_DECRYPT, out, 1, out, &len), KL_NO_OPERATION);
+    end();
 }
 
 UNIT_MAIN("token/op", UNIT(a_question_for_the_length_keeps_the_operation), UNIT(a_short_buffer_is_told_the_length_and_may_try_again),
@@ -846,4 +964,7 @@ UNIT_MAIN("token/op", UNIT(a_question_for_the_length_keeps_the_operation), UNIT(
           UNIT(a_new_second_looks_again_and_keeps_the_keyed_context), UNIT(a_right_that_was_given_up_is_gone_at_once),
           UNIT(what_is_destroyed_leaves_no_context_behind), UNIT(a_key_is_refused_for_what_it_is_not_made_for),
           UNIT(a_mechanism_that_is_not_on_the_keys_list_is_refused), UNIT(under_strict_the_first_use_binds_a_key_to_its_kind),
-          UNIT(under_strict_what_is_refused_binds_nothing), UNIT(what_is_offered_is_what_has_functions))
+          UNIT(under_strict_what_is_refused_binds_nothing), UNIT(what_is_offered_is_what_has_functions),
+          UNIT(a_search_is_no_operation_with_a_key), UNIT(an_envelope_has_bounds_and_is_not_made_in_place),
+          UNIT(a_batch_is_made_of_envelopes), UNIT(an_init_of_messages_has_the_parameter_of_one_or_none),
+          UNIT(more_fixed_bits_than_the_iv_has_are_refused), UNIT(more_than_is_withheld_is_refused_before_it_is_read))

@@ -612,6 +612,14 @@ static void no_memory_is_said_and_the_next_try_works(void)
     end();
 }
 
+static void what_is_no_digest_is_refused(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(init_with(KL_OP_DIGEST, 0x12345678, NULL, 0, 0), KL_MECHANISM);
+    CU_ASSERT_EQUAL(init_with(KL_OP_DIGEST, CKM_SHA256_HMAC, NULL, 0, 0), KL_MECHANISM);
+    end();
+}
+
 UNIT_MAIN("token/op_mac", UNIT(digests_are_those_of_fips_180), UNIT(macs_are_those_of_their_papers),
           UNIT(gmac_is_gcm_with_nothing_to_encrypt), UNIT(a_question_and_a_short_buffer_keep_the_operation),
           UNIT(parts_of_any_length_give_the_same), UNIT(a_digest_in_parts_is_the_same_and_of_nothing_too),
@@ -622,4 +630,4 @@ UNIT_MAIN("token/op_mac", UNIT(digests_are_those_of_fips_180), UNIT(macs_are_tho
           UNIT(under_strict_the_token_makes_the_iv_of_gmac), UNIT(a_key_of_another_type_is_refused),
           UNIT(under_compatible_aes_keys_make_hmacs), UNIT(every_ladder_key_signs_under_a_subkey_of_each_mechanism),
           UNIT(a_key_that_may_only_verify_does_not_sign), UNIT(a_cancelled_message_leaves_nothing_to_the_next),
-          UNIT(no_memory_is_said_and_the_next_try_works))
+          UNIT(no_memory_is_said_and_the_next_try_works), UNIT(what_is_no_digest_is_refused))

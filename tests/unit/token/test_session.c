@@ -54,6 +54,35 @@ static void counts_are(struct kl_token *token, CK_ULONG all, CK_ULONG rw)
     CU_ASSERT_EQUAL(info.ulRwSessionCount, rw);
 }
 
+/* --- what comes in between --------------------------------------------- */
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+static _Thread_local struct {
+    pthread_mutex_t *lock;
+    CK_SESSION_HANDLE session;
+} awaited[2];
+static bool has_no_memory;
+
+/* Before the first of the awaited locks is taken, another closes the session that it is of. */
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (mutex != awaited[i].lock) continue;
+        awaited[0].lock = awaited[1].lock = NULL;
+        expect(kl_session_close(awaited[i].session) == KL_OK);
+    }
+    return __real_pthread_mutex_lock(mutex);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return has_no_memory ? NULL : __real_aligned_alloc(alignment, size);
+}
+
 /* --- handles ----------------------------------------------------------- */
 
 static void a_handle_is_never_0_and_never_used_again(void)
@@ -315,9 +344,68 @@ static void closing_all_among_opening_threads_loses_no_count(void)
     token_end();
 }
 
+static void await(size_t which, CK_SESSION_HANDLE handle)
+{
+    struct kl_session *session;
+
+    CU_ASSERT_EQUAL_FATAL(kl_session_enter(handle, &session), KL_OK);
+    kl_session_leave(session);
+    awaited[which].session = handle;
+    awaited[which].lock = &session->lock;
+}
+
+static void a_session_that_is_closed_while_one_waits_for_it_is_gone(void)
+{
+    struct kl_token *token = token_begin();
+    CK_SESSION_HANDLE handle = open_one(token, RW), other = open_one(token, RO);
+    struct kl_session *session;
+
+    await(0, handle);
+    CU_ASSERT_EQUAL(kl_session_enter(handle, &session), KL_SESSION);
+    CU_ASSERT_TRUE(is_there(other));
+    CU_ASSERT_EQUAL(kl_session_close(other), KL_OK);
+    token_end();
+}
+
+static void a_session_that_is_closed_while_all_are_is_closed_once(void)
+{
+    struct kl_token *token = token_begin();
+
+    for (size_t i = 0; i < 2; i++) await(i, open_one(token, RW));
+    CU_ASSERT_EQUAL(kl_session_close_all(token), KL_OK);
+    CU_ASSERT_PTR_NULL(awaited[0].lock);
+    counts_are(token, 0, 0);
+    CU_ASSERT_EQUAL(wrong, 0);
+    token_end();
+}
+
+/* As many as there is room for already; the next is refused, and counted by nothing. */
+static void without_memory_there_is_no_session_and_the_next_try_gets_one(void)
+{
+    struct kl_token *token = token_begin();
+    CK_SESSION_HANDLE handle = 0;
+    CK_ULONG count = 0;
+    enum kl_rc rc = KL_OK;
+
+    has_no_memory = true;
+    while (rc == KL_OK && count < 100000) {
+        rc = kl_session_open(token, RW, &handle);
+        if (rc == KL_OK) count++;
+    }
+    has_no_memory = false;
+    CU_ASSERT_EQUAL(rc, KL_MEMORY);
+    counts_are(token, count, count);
+    open_one(token, RW);
+    counts_are(token, count + 1, count + 1);
+    CU_ASSERT_EQUAL(kl_session_close_all(token), KL_OK);
+    token_end();
+}
+
 UNIT_MAIN("token/session", UNIT(a_handle_is_never_0_and_never_used_again), UNIT(a_handle_that_never_was_is_refused),
           UNIT(a_closed_session_is_gone_and_no_other), UNIT(thousands_are_open_at_a_time), UNIT(a_session_is_serial),
           UNIT(a_token_that_was_not_initialised_has_no_sessions), UNIT(a_sessions_state_follows_the_login),
           UNIT(the_so_and_a_read_only_session_exclude_each_other), UNIT(the_login_ends_with_the_last_session_and_not_before),
           UNIT(closing_all_of_a_token_ends_its_login_and_no_other_tokens), UNIT(threads_take_turns_in_a_session_until_it_is_closed),
-          UNIT(a_login_holds_while_a_session_is_open_and_ends_with_the_last), UNIT(closing_all_among_opening_threads_loses_no_count))
+          UNIT(a_login_holds_while_a_session_is_open_and_ends_with_the_last), UNIT(closing_all_among_opening_threads_loses_no_count),
+          UNIT(a_session_that_is_closed_while_one_waits_for_it_is_gone), UNIT(a_session_that_is_closed_while_all_are_is_closed_once),
+          UNIT(without_memory_there_is_no_session_and_the_next_try_gets_one))

@@ -18,25 +18,69 @@ uint64_t __real_kl_ladder_mark(struct kl_ladder *ladder);
 uint64_t __wrap_kl_ladder_mark(struct kl_ladder *ladder);
 
 static unsigned reads, gets, marks;
-static enum kl_rc read_rc;
+static enum kl_rc read_rc, get_rc, write_rc;
+static uint32_t hurt;    /* buckets that a reading leaves out */
 static uint64_t mark_is; /* 0: as it is */
 
 enum kl_rc __wrap_kl_ladder_read(struct kl_ladder *ladder, const struct kl_query *query, struct kl_cursor *cursor, struct kl_records *out)
 {
     reads++;
+    cursor->hurt += hurt;
     return read_rc != KL_OK ? read_rc : __real_kl_ladder_read(ladder, query, cursor, out);
 }
 
 enum kl_rc __wrap_kl_ladder_get(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], struct kl_view label, struct kl_record *out)
 {
     gets++;
-    return __real_kl_ladder_get(ladder, id, label, out);
+    return get_rc != KL_OK ? get_rc : __real_kl_ladder_get(ladder, id, label, out);
 }
 
 uint64_t __wrap_kl_ladder_mark(struct kl_ladder *ladder)
 {
     marks++;
     return mark_is ? mark_is : __real_kl_ladder_mark(ladder);
+}
+
+/* --- what comes in between --- */
+
+enum kl_rc __real_kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out,
+                                   struct kl_commit *commit);
+enum kl_rc __wrap_kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out,
+                                   struct kl_commit *commit);
+enum kl_rc __real_kl_ladder_remove(struct kl_ladder *ladder, const struct kl_record *record, struct kl_commit *commit);
+enum kl_rc __wrap_kl_ladder_remove(struct kl_ladder *ladder, const struct kl_record *record, struct kl_commit *commit);
+enum kl_rc __real_kl_place_room(const struct kl_record *draft, size_t more, struct kl_place *out);
+enum kl_rc __wrap_kl_place_room(const struct kl_record *draft, size_t more, struct kl_place *out);
+enum kl_rc __real_kl_slot_new(struct kl_object **out);
+enum kl_rc __wrap_kl_slot_new(struct kl_object **out);
+
+static void (*between)(void);
+static bool has_no_slot;
+
+enum kl_rc __wrap_kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out,
+                                   struct kl_commit *commit)
+{
+    return write_rc != KL_OK ? write_rc : __real_kl_ladder_change(ladder, changed, out, commit);
+}
+
+enum kl_rc __wrap_kl_ladder_remove(struct kl_ladder *ladder, const struct kl_record *record, struct kl_commit *commit)
+{
+    return write_rc != KL_OK ? write_rc : __real_kl_ladder_remove(ladder, record, commit);
+}
+
+/* A change has been drafted and is not made yet. */
+enum kl_rc __wrap_kl_place_room(const struct kl_record *draft, size_t more, struct kl_place *out)
+{
+    void (*once)(void) = between;
+
+    between = NULL;
+    if (once) once();
+    return __real_kl_place_room(draft, more, out);
+}
+
+enum kl_rc __wrap_kl_slot_new(struct kl_object **out)
+{
+    return has_no_slot ? KL_MEMORY : __real_kl_slot_new(out);
 }
 
 static unsigned asked(void)
@@ -74,7 +118,8 @@ static void begin(void)
 {
     kl_clock = &standing;
     mark_is = 0;
-    read_rc = KL_OK;
+    read_rc = get_rc = write_rc = KL_OK;
+    hurt = 0;
     fixture_begin();
     session = session_new(CKF_RW_SESSION);
     log_in();
@@ -484,6 +529,117 @@ static void a_closed_session_takes_its_objects_along(void)
     end();
 }
 
+/* --- others in between --- */
+
+static CK_OBJECT_HANDLE contested;
+
+static void change_it(void)
+{
+    CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "theirs") };
+
+    CU_ASSERT_EQUAL(kl_object_write(session, contested, label, 1), KL_OK);
+}
+
+static void destroy_it(void)
+{
+    CU_ASSERT_EQUAL(kl_object_destroy(session, contested), KL_OK);
+}
+
+static void a_session_object_that_was_changed_meanwhile_keeps_both_changes(void)
+{
+    CK_ATTRIBUTE id[] = { A_TEXT(CKA_ID, "mine") }, both[] = { A_TEXT(CKA_ID, "mine"), A_TEXT(CKA_LABEL, "theirs") };
+
+    begin();
+    contested = aes_key(session, false, NULL);
+    between = change_it;
+    CU_ASSERT_EQUAL(kl_object_write(session, contested, id, 1), KL_OK);
+    CU_ASSERT_EQUAL(find(session, both, 2, NULL), 1);
+    end();
+}
+
+static void a_session_object_that_was_destroyed_meanwhile_is_gone(void)
+{
+    CK_ATTRIBUTE id[] = { A_TEXT(CKA_ID, "mine") };
+
+    begin();
+    contested = aes_key(session, false, NULL);
+    between = destroy_it;
+    CU_ASSERT_EQUAL(kl_object_write(session, contested, id, 1), KL_OBJECT);
+    CU_ASSERT_EQUAL(find(session, id, 1, NULL), 0);
+    end();
+}
+
+static void a_conflict_that_does_not_end_is_told(void)
+{
+    CK_ATTRIBUTE id[] = { A_TEXT(CKA_ID, "mine") };
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    key = aes_key(session, true, "key");
+    write_rc = KL_CONFLICT;
+    CU_ASSERT_EQUAL(kl_object_write(session, key, id, 1), KL_CONFLICT);
+    CU_ASSERT_EQUAL(kl_object_destroy(session, key), KL_CONFLICT);
+    get_rc = KL_STORE;
+    CU_ASSERT_EQUAL(kl_object_write(session, key, id, 1), KL_STORE);
+    CU_ASSERT_EQUAL(kl_object_destroy(session, key), KL_STORE);
+    write_rc = get_rc = KL_OK;
+    CU_ASSERT_EQUAL(kl_object_write(session, key, id, 1), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_destroy(session, key), KL_OK);
+    end();
+}
+
+/* Under strict the first use binds a key to what it is used for, and that is written down before anything is encrypted. */
+static void a_key_that_cannot_be_bound_is_not_used(void)
+{
+    uint8_t iv[12] = { 0 };
+    CK_GCM_PARAMS gcm = { iv, sizeof iv, 0, NULL, 0, 128 };
+    CK_MECHANISM mechanism = { CKM_AES_GCM, &gcm, sizeof gcm };
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    demo->policy = KL_POLICY_STRICT;
+    key = aes_key(session, true, "key");
+    write_rc = KL_CONFLICT;
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, key), KL_CONFLICT);
+    /* The token has made an IV by then; another try asks for one again. */
+    memset(iv, 0, sizeof iv);
+    get_rc = KL_STORE;
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, key), KL_STORE);
+    write_rc = get_rc = KL_OK;
+    memset(iv, 0, sizeof iv);
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_ENCRYPT, &mechanism, key), KL_OK);
+    end();
+}
+
+static void rows_that_find_no_slot_fail_the_search(void)
+{
+    CK_ATTRIBUTE label[] = { A_TEXT(CKA_LABEL, "elsewhere") };
+
+    begin();
+    somebody_commits();
+    has_no_slot = true;
+    CU_ASSERT_EQUAL(kl_find_init(session, label, 1), KL_MEMORY);
+    has_no_slot = false;
+    CU_ASSERT_EQUAL(find(session, label, 1, NULL), 1);
+    end();
+}
+
+/* They are listed without what was tampered with, and nobody takes the listing for the whole. */
+static void a_listing_with_holes_is_not_kept(void)
+{
+    begin();
+    hurt = 1;
+    CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 1 + PROFILES);
+    CU_ASSERT_EQUAL(last_rc, KL_OK);
+    asked();
+    hurt = 0;
+    find(session, NULL, 0, NULL);
+    CU_ASSERT(asked() > 0);
+    find(session, NULL, 0, NULL);
+    CU_ASSERT_EQUAL(asked(), 0);
+    end();
+}
+
 UNIT_MAIN("token/shelf", UNIT(a_label_is_asked_for_once), UNIT(a_label_that_nothing_has_is_asked_for_once),
           UNIT(a_label_too_long_to_remember_is_found_absent_all_the_same), UNIT(our_own_commit_costs_nothing_that_was_known),
           UNIT(a_new_key_is_not_taken_for_the_only_one_of_its_label), UNIT(a_changed_label_is_found_and_the_old_one_is_not),
@@ -495,4 +651,7 @@ UNIT_MAIN("token/shelf", UNIT(a_label_is_asked_for_once), UNIT(a_label_that_noth
           UNIT(the_mark_is_looked_at_once_a_second), UNIT(a_failing_store_fails_the_search_and_is_asked_again),
           UNIT(handles_of_private_objects_end_with_the_login), UNIT(a_public_object_is_seen_before_login_and_proved_after_it),
           UNIT(the_security_officer_sees_public_objects_alone),
-          UNIT(a_record_key_finds_the_version_it_comes_from_even_when_that_was_forgotten), UNIT(a_closed_session_takes_its_objects_along))
+          UNIT(a_record_key_finds_the_version_it_comes_from_even_when_that_was_forgotten), UNIT(a_closed_session_takes_its_objects_along),
+          UNIT(a_session_object_that_was_changed_meanwhile_keeps_both_changes), UNIT(a_session_object_that_was_destroyed_meanwhile_is_gone),
+          UNIT(a_conflict_that_does_not_end_is_told), UNIT(a_key_that_cannot_be_bound_is_not_used),
+          UNIT(rows_that_find_no_slot_fail_the_search), UNIT(a_listing_with_holes_is_not_kept))

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "../failing.h"
 #include "../unit.h"
 #include "token/index.h"
 
@@ -241,6 +242,9 @@ static void room_that_is_too_small_is_not_overrun(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(room);
     record.label = kl_view_text("a longer label than there was room for");
     CU_ASSERT_EQUAL(kl_snapshot_fill(&room, cap, &record), KL_MEMORY);
+    record.label = kl_view_text("label");
+    record.sealed.len = (size_t)UINT32_MAX + 1;
+    CU_ASSERT_EQUAL(kl_snapshot_fill(&room, cap, &record), KL_MEMORY);
     free(room);
 }
 
@@ -323,10 +327,45 @@ static void keys_that_differ_in_length_or_last_byte_lie_apart(void)
     CU_ASSERT(kl_index_hash(1, kl_view_of("12345678a", 9)) != kl_index_hash(1, kl_view_of("12345678b", 9)));
 }
 
+static void a_record_that_fits_no_snapshot_is_refused(void)
+{
+    static const uint8_t bytes[KL_ROW_LABEL_MAX + 1];
+    struct kl_extra extras[2];
+    struct kl_record records[4];
+    struct kl_snapshot *shot = NULL;
+
+    for (size_t i = 0; i < 4; i++) records[i] = full_record(extras);
+    records[0].label = kl_view_of(bytes, sizeof bytes);
+    records[1].key_id = kl_view_of(bytes, KL_ROW_KEY_ID_MAX + 1);
+    records[2].key_type = UINT64_C(1) << 32;
+    for (size_t i = 0; i < 3; i++) CU_ASSERT_EQUAL(kl_snapshot_new(&records[i], &shot), KL_MEMORY);
+    CU_ASSERT_PTR_NULL(shot);
+    CU_ASSERT_EQUAL(kl_snapshot_new(&records[3], &shot), KL_OK);
+    kl_snapshot_put(shot);
+}
+
+/* Slots come by the thousand; the memory for the next thousand is not to be had. */
+static void without_memory_there_is_no_slot_and_the_next_try_gets_it(void)
+{
+    static struct kl_object *objects[MANY + 2048];
+    size_t count = 0;
+    enum kl_rc rc = KL_OK;
+
+    for (; rc == KL_OK && count < MANY + 2048; count++) {
+        failing_memory(1);
+        rc = kl_slot_new(&objects[count]);
+        failing_memory(0);
+    }
+    CU_ASSERT_EQUAL(rc, KL_MEMORY);
+    CU_ASSERT_EQUAL_FATAL(kl_slot_new(&objects[count - 1]), KL_OK);
+    while (count > 0) kl_slot_drop(objects[--count]);
+}
+
 UNIT_MAIN("token/slot", UNIT(any_number_may_be_looked_at), UNIT(a_handle_finds_its_object_and_no_other),
           UNIT(a_handle_is_never_0_and_never_used_again), UNIT(a_killed_object_stays_for_those_who_hold_it),
           UNIT(a_guessed_handle_does_not_find_what_is_on_its_way_out), UNIT(a_slot_that_was_not_needed_is_used_for_the_next),
           UNIT(readers_never_get_the_next_tenant), UNIT(a_child_finds_nothing_by_its_parents_handles),
           UNIT(a_snapshot_gives_back_the_record_it_was_made_of), UNIT(room_that_is_too_small_is_not_overrun),
           UNIT(a_snapshot_keeps_the_first_key_it_is_given), UNIT(an_index_finds_all_under_a_key_while_it_grows_and_shrinks),
-          UNIT(keys_that_differ_in_length_or_last_byte_lie_apart))
+          UNIT(keys_that_differ_in_length_or_last_byte_lie_apart), UNIT(a_record_that_fits_no_snapshot_is_refused),
+          UNIT(without_memory_there_is_no_slot_and_the_next_try_gets_it))
