@@ -396,9 +396,8 @@ static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech
     enum kl_level level = draft->is_token ? kl_level_below(base->record.level) : KL_LEVEL_REK;
     struct kl_request request = { 0 };
 
-    /* not reached: the policy has refused the mechanism that is not for the ladder, and the record key that would derive. */
-    KL_CHECK(mech->derive_ladder, KL_KEY_FUNCTION);
-    KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);
+    KL_CHECK(mech->derive_ladder, KL_KEY_FUNCTION); /* not reached: the policy has refused a mechanism that is not for the ladder */
+    KL_CHECK(level != KL_LEVELS, KL_KEY_FUNCTION);  /* not reached: and a record key that would derive */
     KL_TRY(mech->derive_ladder(derivation->parameter, &request));
     if (draft->is_token && !kl_level_is_stored(level)) {
         return kl_fail(KL_TEMPLATE, "below a field key there are record keys only, which are session objects");

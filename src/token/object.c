@@ -88,7 +88,7 @@ enum kl_rc kl_object_read(struct kl_session *session, CK_OBJECT_HANDLE handle, C
     KL_TRY(kl_hold_take(session, handle, &hold));
     KL_CHECK(template && count > 0, KL_ARG);
     table = kl_attr_table_of(hold.record.class);
-    /* not reached: a record of another class is not read. */
+    /* not reached: no other class is stored. */
     KL_CHECK(table, KL_INTEGRITY);
     for (CK_ULONG i = 0; i < count; i++) {
         enum kl_rc rc = read_one(session, &hold, table, &template[i]);
