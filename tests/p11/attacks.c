@@ -483,7 +483,7 @@ static const struct {
     { "A-W20 backup", "the audited backup, which is the only way out, comes with backup and dual control" },
 }, elsewhere[] = {
     { "A-L6", "the fuzzers of tests/fuzz; A_L6 here feeds the store's own bytes back damaged" },
-    { "A-L7", "the valgrind lane runs the suite and the unit tests; A_L7 here looks at padding" },
+    { "A-L7", "the valgrind lane runs the unit tests, and the suite where structures and attributes are returned; A_L7 here looks at padding" },
     { "A-L8", "tests/unit/p11/test_faults fails every allocation of every function; A_L8 here runs out of memory for real" },
     { "A-G14, A-G15", "tests/integration/t_nonces is the long campaign; the cases here are the short form" },
 };
