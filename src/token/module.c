@@ -290,6 +290,7 @@ bool kl_module_enter(void)
     /* Counted before looking again: kl_module_close shuts first and counts then. */
     atomic_fetch_add(&it->inside, 1);
     if (atomic_load(&it->is_open)) return true;
+    /* not reached: or seldom, when a C_Finalize comes between the two looks. */
     kl_module_leave();
     return false;
 }

@@ -154,12 +154,15 @@ static void nobody_makes_keys_without_the_user(void)
     CK_ATTRIBUTE public_data[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_BOOL(CKA_PRIVATE, CK_FALSE) };
     CK_ATTRIBUTE private_data[] = { A_ULONG(CKA_CLASS, CKO_DATA) };
     CK_ATTRIBUTE token_data[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_BOOL(CKA_PRIVATE, CK_FALSE), A_BOOL(CKA_TOKEN, CK_TRUE) };
+    CK_ATTRIBUTE public_key[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), A_BOOL(CKA_PRIVATE, CK_FALSE), A_ULONG(CKA_KEY_TYPE, CKK_AES),
+                                  A_TEXT(CKA_VALUE, KEY_BYTES) };
     CK_OBJECT_HANDLE object;
 
     begin();
     CU_ASSERT_EQUAL(kl_token_logout(demo), KL_OK);
     CU_ASSERT_EQUAL(aes_key(session, false, NULL), 0);
     CU_ASSERT_EQUAL(last_rc, KL_NOT_LOGGED_IN);
+    CU_ASSERT_EQUAL(create(public_key, COUNT(public_key), &object), KL_NOT_LOGGED_IN);
     CU_ASSERT_EQUAL(create(private_data, 1, &object), KL_NOT_LOGGED_IN);
     CU_ASSERT_EQUAL(create(token_data, 3, &object), KL_NOT_LOGGED_IN);
     CU_ASSERT_EQUAL(create(public_data, 2, &object), KL_OK);
@@ -722,6 +725,21 @@ static void an_empty_template_asks_and_changes_nothing(void)
     end();
 }
 
+static void data_has_a_class_of_its_form_and_tells_no_length(void)
+{
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_DATA), A_TEXT(CKA_VALUE, "x") };
+    CK_ULONG len;
+    CK_ATTRIBUTE ask[] = { { CKA_VALUE_LEN, &len, sizeof len } };
+    CK_OBJECT_HANDLE data;
+
+    begin();
+    CU_ASSERT_EQUAL(create(template, 2, &data), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_read(session, data, ask, 1), KL_ATTR_TYPE);
+    template[0].ulValueLen = 4;
+    CU_ASSERT_EQUAL(create(template, 2, &data), KL_ATTR_VALUE);
+    end();
+}
+
 static void data_has_a_longest_length(void)
 {
     static uint8_t bytes[KL_DATA_MAX + 1];
@@ -812,7 +830,7 @@ static void a_salt_is_where_it_is_said_to_be_and_not_endless(void)
     end();
 }
 
-static void a_sensitive_salt_tells_no_data(void)
+static void neither_a_sensitive_base_nor_a_sensitive_salt_tells_data(void)
 {
     CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_KEY, NULL, 0, 0, (CK_BYTE *)(uintptr_t) "i", 1 };
     CK_MECHANISM mechanism = { CKM_HKDF_DATA, &hkdf, sizeof hkdf };
@@ -823,8 +841,9 @@ static void a_sensitive_salt_tells_no_data(void)
     base = hkdf_base(CK_FALSE);
     hkdf.hSaltKey = base;
     CU_ASSERT_EQUAL(kl_object_derive(session, &mechanism, base, template, 1, &data), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_derive(session, &mechanism, hkdf_base(CK_TRUE), template, 1, &data), KL_KEY_FUNCTION);
     hkdf.hSaltKey = hkdf_base(CK_TRUE);
-    CU_ASSERT_NOT_EQUAL(kl_object_derive(session, &mechanism, base, template, 1, &data), KL_OK);
+    CU_ASSERT_EQUAL(kl_object_derive(session, &mechanism, base, template, 1, &data), KL_KEY_FUNCTION);
     end();
 }
 
@@ -921,6 +940,6 @@ UNIT_MAIN("token/object", UNIT(a_generated_key_has_a_clean_history), UNIT(an_imp
           UNIT(an_empty_template_asks_and_changes_nothing), UNIT(data_has_a_longest_length), UNIT(a_search_wants_attributes_of_their_form),
           UNIT(a_generated_key_has_a_longest_length), UNIT(what_derives_no_key_is_no_mechanism),
           UNIT(a_derived_key_has_a_type_that_there_is), UNIT(a_salt_is_where_it_is_said_to_be_and_not_endless),
-          UNIT(a_sensitive_salt_tells_no_data), UNIT(a_record_key_takes_no_label_of_the_ladder_and_has_no_child),
+          UNIT(neither_a_sensitive_base_nor_a_sensitive_salt_tells_data), UNIT(a_record_key_takes_no_label_of_the_ladder_and_has_no_child),
           UNIT(what_comes_from_a_version_past_its_time_protects_nothing_new), UNIT(a_public_key_is_read_and_changed_by_its_user_alone),
-          UNIT(a_child_is_not_weaker_than_its_salt))
+          UNIT(a_child_is_not_weaker_than_its_salt), UNIT(data_has_a_class_of_its_form_and_tells_no_length))

@@ -54,7 +54,12 @@ enum kl_rc __wrap_kl_place_room(const struct kl_record *draft, size_t more, stru
 enum kl_rc __real_kl_slot_new(struct kl_object **out);
 enum kl_rc __wrap_kl_slot_new(struct kl_object **out);
 
-static void (*between)(void);
+enum kl_rc __real_kl_ladder_add(struct kl_ladder *ladder, const struct kl_record *draft, const struct kl_secret *value,
+                                struct kl_record *out, struct kl_commit *commit);
+enum kl_rc __wrap_kl_ladder_add(struct kl_ladder *ladder, const struct kl_record *draft, const struct kl_secret *value,
+                                struct kl_record *out, struct kl_commit *commit);
+
+static void (*between)(void), (*after_commit)(void);
 static bool has_no_slot;
 
 enum kl_rc __wrap_kl_ladder_change(struct kl_ladder *ladder, const struct kl_record *changed, struct kl_record *out,
@@ -66,6 +71,18 @@ enum kl_rc __wrap_kl_ladder_change(struct kl_ladder *ladder, const struct kl_rec
 enum kl_rc __wrap_kl_ladder_remove(struct kl_ladder *ladder, const struct kl_record *record, struct kl_commit *commit)
 {
     return write_rc != KL_OK ? write_rc : __real_kl_ladder_remove(ladder, record, commit);
+}
+
+/* The row is in the store, and not yet on the shelf. */
+enum kl_rc __wrap_kl_ladder_add(struct kl_ladder *ladder, const struct kl_record *draft, const struct kl_secret *value,
+                                struct kl_record *out, struct kl_commit *commit)
+{
+    enum kl_rc rc = __real_kl_ladder_add(ladder, draft, value, out, commit);
+    void (*once)(void) = after_commit;
+
+    after_commit = NULL;
+    if (once) once();
+    return rc;
 }
 
 /* A change has been drafted and is not made yet. */
@@ -640,6 +657,26 @@ static void a_listing_with_holes_is_not_kept(void)
     end();
 }
 
+static CK_OBJECT_HANDLE met;
+
+static void meet_it(void)
+{
+    met = find_label(session, "new");
+    CU_ASSERT_NOT_EQUAL(met, 0);
+}
+
+static void a_new_key_that_a_search_has_met_already_is_one_object(void)
+{
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    after_commit = meet_it;
+    key = aes_key(session, true, "new");
+    CU_ASSERT_EQUAL(key, met);
+    CU_ASSERT_EQUAL(find_label(session, "new"), key);
+    end();
+}
+
 UNIT_MAIN("token/shelf", UNIT(a_label_is_asked_for_once), UNIT(a_label_that_nothing_has_is_asked_for_once),
           UNIT(a_label_too_long_to_remember_is_found_absent_all_the_same), UNIT(our_own_commit_costs_nothing_that_was_known),
           UNIT(a_new_key_is_not_taken_for_the_only_one_of_its_label), UNIT(a_changed_label_is_found_and_the_old_one_is_not),
@@ -654,4 +691,5 @@ UNIT_MAIN("token/shelf", UNIT(a_label_is_asked_for_once), UNIT(a_label_that_noth
           UNIT(a_record_key_finds_the_version_it_comes_from_even_when_that_was_forgotten), UNIT(a_closed_session_takes_its_objects_along),
           UNIT(a_session_object_that_was_changed_meanwhile_keeps_both_changes), UNIT(a_session_object_that_was_destroyed_meanwhile_is_gone),
           UNIT(a_conflict_that_does_not_end_is_told), UNIT(a_key_that_cannot_be_bound_is_not_used),
-          UNIT(rows_that_find_no_slot_fail_the_search), UNIT(a_listing_with_holes_is_not_kept))
+          UNIT(rows_that_find_no_slot_fail_the_search), UNIT(a_listing_with_holes_is_not_kept),
+          UNIT(a_new_key_that_a_search_has_met_already_is_one_object))
