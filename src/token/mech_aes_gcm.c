@@ -9,6 +9,7 @@
 
 #define TAG_BITS_MIN 96
 #define TAG_BITS_MAX 128
+#define DRAWS_MAX 4 /* of an IV, one in 2^28 of which will not do */
 
 /* CK_GCM_PARAMS has five fields in the text of 2.40 and six in every header; ulIvBits is in the way, never of use. */
 struct fields {
@@ -131,9 +132,11 @@ static enum kl_rc make_iv(const struct kl_message *message)
 {
     if ((message->generator != CKG_GENERATE && message->generator != CKG_GENERATE_RANDOM) || message->fixed_bits > 0)
         return kl_fail(KL_PARAMETER, "the token draws the IVs of wrapped keys: CKG_GENERATE or CKG_GENERATE_RANDOM, and no fixed bits");
-    KL_TRY(kl_random_fill(message->iv, message->iv_len));
-    if (is_block_of_kwp(message->iv)) return kl_fail(KL_NO_RANDOM, "the IV drawn could be a block of CKM_AES_KEY_WRAP_KWP: try again");
-    return KL_OK;
+    for (int tries = 0; tries < DRAWS_MAX; tries++) {
+        KL_TRY(kl_random_fill(message->iv, message->iv_len));
+        if (!is_block_of_kwp(message->iv)) return KL_OK;
+    }
+    return kl_fail(KL_NO_RANDOM, "every IV drawn could be a block of CKM_AES_KEY_WRAP_KWP: the random numbers are not");
 }
 
 static enum kl_rc wrap(const struct kl_wrapping *wrapping, struct kl_view value, struct kl_out *out)
