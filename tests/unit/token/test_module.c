@@ -3,9 +3,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <time.h>
 
-#include "../failing.h"
 #include "../unit.h"
 #include "sandbox.h"
 #include "token/session.h"
@@ -40,7 +40,22 @@ enum kl_rc __wrap_kl_crypto_open(void);
 enum kl_rc __real_kl_fork_mark(void);
 enum kl_rc __wrap_kl_fork_mark(void);
 
-static bool has_no_handlers, has_no_crypto, has_no_mark;
+void *__real_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
+int __real_madvise(void *at, size_t len, int advice);
+int __wrap_madvise(void *at, size_t len, int advice);
+
+static bool has_no_handlers, has_no_crypto, has_no_mark, has_no_page, has_no_wipe;
+
+void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset)
+{
+    return has_no_page ? MAP_FAILED : __real_mmap(at, len, protection, flags, fd, offset);
+}
+
+int __wrap_madvise(void *at, size_t len, int advice)
+{
+    return has_no_wipe ? -1 : __real_madvise(at, len, advice);
+}
 
 int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
@@ -61,12 +76,12 @@ enum kl_rc __wrap_kl_fork_mark(void)
 static void without_what_it_needs_it_does_not_open(void)
 {
     sandbox_begin();
-    for (unsigned call = 1; call <= 2; call++) {
-        failing_system(call);
-        CU_ASSERT_EQUAL(kl_module_open(), KL_MEMORY);
-        CU_ASSERT(failing_has_failed());
-        failing_system(0);
-    }
+    has_no_page = true;
+    CU_ASSERT_EQUAL(kl_module_open(), KL_MEMORY);
+    has_no_page = false;
+    has_no_wipe = true;
+    CU_ASSERT_EQUAL(kl_module_open(), KL_MEMORY);
+    has_no_wipe = false;
     has_no_mark = true;
     CU_ASSERT_EQUAL(kl_module_open(), KL_MEMORY);
     has_no_mark = false;
