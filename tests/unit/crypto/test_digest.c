@@ -34,8 +34,8 @@ static void abc_has_the_digests_that_everybody_knows(void)
     static const char *const ought[KL_HASHES] = {
         [KL_SHA256] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         [KL_SHA384] = "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
-        [KL_SHA512] = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd"
-                      "454d4423643ce80e2a9ac94fa54ca49f",
+        [KL_SHA512] = ("ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd"
+                       "454d4423643ce80e2a9ac94fa54ca49f"),
     };
 
     for (enum kl_hash hash = KL_SHA256; hash < KL_HASHES; hash++) {
