@@ -125,8 +125,10 @@ static unsigned run_hostile(const char *program, const char *dir, bool as_nobody
             struct inotify_event event;
 
             memcpy(&event, at, sizeof event);
-            opened += !(event.mask & IN_ISDIR);
-            at += sizeof event + event.len;
+            at += sizeof event;
+            /* The thread sanitizer's own runtime mirrors what is read-only in TMPDIR. */
+            opened += !(event.mask & IN_ISDIR) && !(event.len && strncmp(at, "tsan.rodata.", 12) == 0);
+            at += event.len;
         }
     }
     close(watch);
