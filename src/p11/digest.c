@@ -3,6 +3,7 @@
 #include "keyladder/pkcs11.h"
 #include "p11/buffer.h"
 #include "p11/call.h"
+#include "p11/operate.h"
 #include "token/op.h"
 
 CK_RV C_DigestInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism)
@@ -19,23 +20,12 @@ CK_RV C_DigestInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism)
 
 CK_RV C_Digest(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_len, CK_BYTE *out, CK_ULONG *out_len)
 {
-    struct kl_call call;
-    struct kl_view in = { data, data_len };
-    struct kl_out room = kl_out_from(out, out_len);
-    enum kl_rc rc = kl_call_enter(&call, KL_FN_C_Digest, session, KL_NEED_SESSION);
-
-    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_DIGEST, out_len);
-    if (rc == KL_OK) rc = kl_op_once(call.session, KL_OP_DIGEST, in, &room);
-    return kl_call_leave(&call, kl_out_report(&room, out_len, rc));
+    return kl_operate_once(KL_FN_C_Digest, KL_OP_DIGEST, session, (struct kl_view){ data, data_len }, out, out_len);
 }
 
 CK_RV C_DigestUpdate(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG part_len)
 {
-    struct kl_call call;
-    enum kl_rc rc = kl_call_enter(&call, KL_FN_C_DigestUpdate, session, KL_NEED_SESSION);
-
-    if (rc == KL_OK) rc = kl_op_absorb(call.session, KL_OP_DIGEST, kl_view_of(part, part_len));
-    return kl_call_leave(&call, rc);
+    return kl_operate_absorb(KL_FN_C_DigestUpdate, KL_OP_DIGEST, session, kl_view_of(part, part_len));
 }
 
 CK_RV C_DigestKey(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key)
@@ -49,11 +39,5 @@ CK_RV C_DigestKey(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key)
 
 CK_RV C_DigestFinal(CK_SESSION_HANDLE session, CK_BYTE *out, CK_ULONG *out_len)
 {
-    struct kl_call call;
-    struct kl_out room = kl_out_from(out, out_len);
-    enum kl_rc rc = kl_call_enter(&call, KL_FN_C_DigestFinal, session, KL_NEED_SESSION);
-
-    if (rc == KL_OK) rc = kl_out_check(call.session, KL_OP_DIGEST, out_len);
-    if (rc == KL_OK) rc = kl_op_final(call.session, KL_OP_DIGEST, &room);
-    return kl_call_leave(&call, kl_out_report(&room, out_len, rc));
+    return kl_operate_final(KL_FN_C_DigestFinal, KL_OP_DIGEST, session, out, out_len);
 }

@@ -3,6 +3,7 @@
 #include "keyladder/pkcs11.h"
 #include "p11/buffer.h"
 #include "p11/call.h"
+#include "p11/operate.h"
 #include "token/op.h"
 
 /* Which function it is, in which session. */
@@ -11,18 +12,6 @@ struct which {
     enum kl_op_kind kind;
     CK_SESSION_HANDLE session;
 };
-
-static CK_RV init(struct which which, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
-{
-    struct kl_call call;
-    CK_MECHANISM mine;
-    enum kl_rc rc = kl_call_enter(&call, which.fn, which.session, KL_NEED_SESSION);
-
-    /* v3.0: no mechanism ends the operation that is active. */
-    if (rc == KL_OK && mechanism != NULL) rc = kl_caller_read(&mine, mechanism, sizeof mine);
-    if (rc == KL_OK) rc = kl_op_init(call.session, which.kind, mechanism != NULL ? &mine : NULL, key);
-    return kl_call_leave(&call, rc);
-}
 
 static CK_RV once(struct which which, struct kl_view parameter, struct kl_view aad, struct kl_view in, CK_BYTE *out, CK_ULONG *out_len)
 {
@@ -73,7 +62,7 @@ static CK_RV final(struct which which)
 
 CK_RV C_MessageEncryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
-    return init(WHICH(C_MessageEncryptInit, ENCRYPT), mechanism, key);
+    return kl_operate_init(KL_FN_C_MessageEncryptInit, KL_OP_MESSAGE_ENCRYPT, session, mechanism, key);
 }
 
 CK_RV C_EncryptMessage(CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len, CK_BYTE *data,
@@ -102,7 +91,7 @@ CK_RV C_MessageEncryptFinal(CK_SESSION_HANDLE session)
 
 CK_RV C_MessageDecryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
-    return init(WHICH(C_MessageDecryptInit, DECRYPT), mechanism, key);
+    return kl_operate_init(KL_FN_C_MessageDecryptInit, KL_OP_MESSAGE_DECRYPT, session, mechanism, key);
 }
 
 CK_RV C_DecryptMessage(CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len, CK_BYTE *data,
