@@ -11,6 +11,19 @@
 
 #include <CUnit/Basic.h>
 
+/* By the address or the thread sanitizer. They make mlock do nothing, and want terabytes of address space. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { IS_WATCHED = 1 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+enum { IS_WATCHED = 1 };
+#else
+enum { IS_WATCHED = 0 };
+#endif
+#else
+enum { IS_WATCHED = 0 };
+#endif
+
 /* A row of the list of tests; the function's name is the sentence. */
 #define UNIT(name)  \
     {               \

@@ -12,19 +12,6 @@
 #include "../failing.h"
 #include "../unit.h"
 
-/* Sanitizers make mlock do nothing, and want terabytes of address space. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { IS_WATCHED = 1 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-enum { IS_WATCHED = 1 };
-#else
-enum { IS_WATCHED = 0 };
-#endif
-#else
-enum { IS_WATCHED = 0 };
-#endif
-
 static bool is_zero(const uint8_t *data, size_t len)
 {
     while (len > 0 && data[len - 1] == 0) len--;

@@ -12,15 +12,6 @@
 
 #include "fixture.h"
 
-/* The allocator of the address sanitizer, and all of the race finder, do not come whole through a fork among threads. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define UNDER_SANITIZER true
-#elif defined(__has_feature)
-#define UNDER_SANITIZER (__has_feature(thread_sanitizer) || __has_feature(address_sanitizer))
-#else
-#define UNDER_SANITIZER false
-#endif
-
 enum { THREADS = 4, FORKS = 120 };
 
 static struct fixture f;
@@ -75,7 +66,8 @@ static int in_child_made_by_underscore_fork(int (*body)(void))
 
 static void fork_again_and_again(int (*make)(int (*)(void)))
 {
-    const size_t running = UNDER_SANITIZER ? 0 : THREADS;
+    /* The allocator of the address sanitizer, and all of the race finder, do not come whole through a fork among threads. */
+    const size_t running = IS_WATCHED ? 0 : THREADS;
     pthread_t threads[THREADS];
     uint64_t rows = 0;
 

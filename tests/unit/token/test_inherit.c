@@ -15,19 +15,6 @@
 #include "token/shelf.h"
 #include "token/slot.h"
 
-/* Sanitizers make mlock do nothing. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { IS_WATCHED = 1 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-enum { IS_WATCHED = 1 };
-#else
-enum { IS_WATCHED = 0 };
-#endif
-#else
-enum { IS_WATCHED = 0 };
-#endif
-
 static struct kl_session *session, *other;
 static CK_SESSION_HANDLE handle, other_handle;
 static CK_OBJECT_HANDLE key, others_key;
