@@ -40,7 +40,7 @@ static enum kl_rc envelope(struct kl_cipher *cipher, const uint8_t *beginning, s
     struct kl_out out = { .cap = cap };
     uint8_t *in;
 
-    KL_TRY(kl_envelope_new(cipher->key, kl_ladder_envelope(cipher->cli->ladder), &cipher->envelope));
+    KL_TRY(kl_envelope_new(cipher->key, kl_ladder_engine(cipher->cli->ladder), kl_ladder_envelope(cipher->cli->ladder), &cipher->envelope));
     KL_TRY(kl_cipher_room(cipher, cap + out.cap));
     in = cipher->room;
     out.data = cipher->room + cap;

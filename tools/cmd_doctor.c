@@ -358,7 +358,7 @@ static void check_module(struct doctor *doctor)
     } else if (dlsym(module, "C_GetFunctionList") == NULL || dlsym(module, "C_GetInterface") == NULL) {
         say(doctor, WRONG, NULL, "%s is no PKCS #11 module", path);
     } else {
-        say(doctor, OK, NULL, "%s loads; AES-GCM by %s", path, kl_aead_engine_name());
+        say(doctor, OK, NULL, "%s loads; AES-GCM by %s", path, kl_aead_engine_name(KL_ENGINE_AUTO));
     }
     if (module != NULL) dlclose(module);
 }

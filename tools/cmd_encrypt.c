@@ -31,7 +31,7 @@ static enum kl_rc envelope(struct kl_cipher *cipher)
     struct kl_out out = { .cap = cap + KL_ENVELOPE_OVERHEAD_MAX };
     uint8_t *in;
 
-    KL_TRY(kl_envelope_new(cipher->key, kl_ladder_envelope(cipher->cli->ladder), &cipher->envelope));
+    KL_TRY(kl_envelope_new(cipher->key, kl_ladder_engine(cipher->cli->ladder), kl_ladder_envelope(cipher->cli->ladder), &cipher->envelope));
     KL_TRY(kl_cipher_room(cipher, cap + out.cap));
     in = cipher->room;
     out.data = cipher->room + cap;

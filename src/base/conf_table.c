@@ -80,6 +80,15 @@ static const struct kl_conf_row settings[] = {
                           0,
                           0,
                           NULL },
+    [KL_SET_ENGINE] = { { KL_CONF_TOKEN, "engine", "auto | openssl | ipsec-mb", "auto",
+                          "Who does AES-GCM and ChaCha20-Poly1305. \"auto\": Intel's IPsec Multi-Buffer library (libipsec-mb) where it is installed and the "
+                          "processor has AES instructions, else OpenSSL. \"ipsec-mb\" refuses to do without the library. Both give the same bytes, and "
+                          "open what the other sealed. IVs of other lengths than 12 bytes are OpenSSL's always.",
+                          true },
+                        KL_FORM_CHOICE,
+                        0,
+                        0,
+                        NULL },
     [KL_SET_PIN] = { { KL_CONF_TOKEN, "pin", SOURCE_FORM, "",
                        "The user PIN for keyladder(1) and its timers when nobody is there to type it. C_Login always takes its PIN from the caller.",
                        false },

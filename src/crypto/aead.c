@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "crypto/aead.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/secret.h"
@@ -8,6 +9,8 @@
 
 /* The first that has what is asked for does it. */
 static const struct kl_aead_engine *const engines[] = {
+    &kl_aead_ipsec_mb_gcm,
+    &kl_aead_ipsec_mb_chacha,
     &kl_aead_openssl,
     &kl_aead_xaes,
 };
@@ -28,6 +31,7 @@ struct kl_aead {
     void *usual_context;
     void *contexts[ENGINES];
     enum kl_aead_algorithm algorithm;
+    enum kl_engine engine;
     /* encryption in parts */
     const struct kl_aead_engine *running; /* NULL: none */
     void *running_context;
@@ -45,11 +49,15 @@ static enum kl_rc data_check(struct kl_view in, const uint8_t *out, uint64_t mos
     return KL_OK;
 }
 
-/* SIZE_MAX: none */
-static size_t engine_index(enum kl_aead_algorithm algorithm, size_t key_len, size_t iv_len)
+static _Atomic enum kl_engine own_engine = KL_ENGINE_AUTO;
+
+/* SIZE_MAX: none. Nothing but OpenSSL is asked where OpenSSL is wanted, so that nothing else is loaded. */
+static size_t engine_index(enum kl_engine wanted, enum kl_aead_algorithm algorithm, size_t key_len, size_t iv_len)
 {
-    for (size_t i = 0; i < ENGINES; i++)
+    for (size_t i = 0; i < ENGINES; i++) {
+        if (wanted == KL_ENGINE_OPENSSL && engines[i]->engine == KL_ENGINE_IPSEC_MB) continue;
         if (engines[i]->has(algorithm, key_len, iv_len)) return i;
+    }
     return SIZE_MAX;
 }
 
@@ -78,7 +86,7 @@ static enum kl_rc engine_for(struct kl_aead *aead, size_t iv_len, const struct k
     *engine = aead->usual;
     *context = aead->usual_context;
     if (iv_len == rules[aead->algorithm].iv_usual) return KL_OK;
-    index = engine_index(aead->algorithm, aead->key_len, iv_len);
+    index = engine_index(aead->engine, aead->algorithm, aead->key_len, iv_len);
     KL_CHECK(index < ENGINES, KL_PARAMETER);
     if (aead->contexts[index] == NULL) KL_TRY(context_make(aead, index));
     *engine = engines[index];
@@ -91,9 +99,9 @@ static bool tag_len_is_allowed(const struct kl_aead *aead, size_t tag_len)
     return tag_len >= rules[aead->algorithm].tag_min && tag_len <= KL_AEAD_TAG_MAX;
 }
 
-enum kl_rc kl_aead_new(enum kl_aead_algorithm algorithm, struct kl_view key, struct kl_aead **out)
+enum kl_rc kl_aead_new_with(enum kl_engine engine, enum kl_aead_algorithm algorithm, struct kl_view key, struct kl_aead **out)
 {
-    size_t index = engine_index(algorithm, key.len, rules[algorithm].iv_usual);
+    size_t index = engine_index(engine, algorithm, key.len, rules[algorithm].iv_usual);
     struct kl_aead *aead;
     enum kl_rc rc;
 
@@ -101,6 +109,7 @@ enum kl_rc kl_aead_new(enum kl_aead_algorithm algorithm, struct kl_view key, str
     aead = kl_arena_new(sizeof *aead);
     if (aead == NULL) return kl_fail(KL_MEMORY, "no room for a key");
     aead->algorithm = algorithm;
+    aead->engine = engine;
     aead->key_len = key.len;
     memcpy(aead->key, key.data, key.len);
     rc = context_make(aead, index);
@@ -112,6 +121,16 @@ enum kl_rc kl_aead_new(enum kl_aead_algorithm algorithm, struct kl_view key, str
     aead->usual_context = aead->contexts[index];
     *out = aead;
     return KL_OK;
+}
+
+enum kl_rc kl_aead_new(enum kl_aead_algorithm algorithm, struct kl_view key, struct kl_aead **out)
+{
+    return kl_aead_new_with(atomic_load_explicit(&own_engine, memory_order_relaxed), algorithm, key, out);
+}
+
+void kl_aead_set_engine(enum kl_engine engine)
+{
+    atomic_store(&own_engine, engine);
 }
 
 void kl_aead_free(struct kl_aead *aead)
@@ -133,9 +152,9 @@ void kl_aead_rekey(struct kl_aead *aead, struct kl_view key)
         if (aead->contexts[i] != NULL) engines[i]->rekey(aead->contexts[i]);
 }
 
-const char *kl_aead_engine_name(void)
+const char *kl_aead_engine_name(enum kl_engine engine)
 {
-    size_t index = engine_index(KL_AEAD_AES_GCM, 32, rules[KL_AEAD_AES_GCM].iv_usual);
+    size_t index = engine_index(engine, KL_AEAD_AES_GCM, 32, rules[KL_AEAD_AES_GCM].iv_usual);
 
     return index < ENGINES ? engines[index]->name : "none";
 }

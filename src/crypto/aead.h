@@ -14,6 +14,9 @@
 #include "base/bytes.h"
 #include "base/rc.h"
 
+/* Who does the work: the fastest that is there, or one by name. An IV length that `ipsec-mb` does not take is OpenSSL's under it too. */
+enum kl_engine { KL_ENGINE_AUTO, KL_ENGINE_OPENSSL, KL_ENGINE_IPSEC_MB };
+
 enum kl_aead_algorithm { KL_AEAD_AES_GCM, KL_AEAD_CHACHA20_POLY1305, KL_AEAD_XAES_256_GCM, KL_AEAD_ALGORITHMS };
 
 #define KL_AEAD_TAG_MAX 16
@@ -38,9 +41,11 @@ struct kl_aead_params {
  * other; on decryption `update` may give plaintext before the tag is known, so
  * only seal/open and streams that hold the output back are for callers. `rekey`
  * says that the bytes of `key` have changed; NULL where no other engine builds on this one.
+ * `has` is asked before anything is made, also of engines that then are not used.
  */
 struct kl_aead_engine {
     const char *name;
+    enum kl_engine engine; /* KL_ENGINE_AUTO: whatever its caller asks for */
     size_t context_size;
     bool (*has)(enum kl_aead_algorithm algorithm, size_t key_len, size_t iv_len);
     enum kl_rc (*init)(void *context, enum kl_aead_algorithm algorithm, struct kl_view key);
@@ -54,13 +59,17 @@ struct kl_aead_engine {
 };
 
 /* Keyed context; key of 16, 24 or 32 bytes for AES, 32 for ChaCha20 and XAES. KL_KEY_SIZE, KL_MEMORY, KL_CRYPTO. */
+KL_MUST_USE enum kl_rc kl_aead_new_with(enum kl_engine engine, enum kl_aead_algorithm algorithm, struct kl_view key, struct kl_aead **out);
+/* The same with the process's own engine, for what belongs to no token's data. */
 KL_MUST_USE enum kl_rc kl_aead_new(enum kl_aead_algorithm algorithm, struct kl_view key, struct kl_aead **out);
+/* The process's own engine, KL_ENGINE_AUTO until it is set. */
+void kl_aead_set_engine(enum kl_engine engine);
 /* NULL is allowed. */
 void kl_aead_free(struct kl_aead *aead);
 /* Another key, of the same length, for a context of AES-GCM; ends what was begun. What XAES does for every message. */
 void kl_aead_rekey(struct kl_aead *aead, struct kl_view key);
-/* The engine's name, for `doctor` and the token's model. */
-const char *kl_aead_engine_name(void);
+/* Who does AES-256-GCM where `engine` is asked for, for `doctor` and the token's model; loads what it names. */
+const char *kl_aead_engine_name(enum kl_engine engine);
 
 /*
  * Encrypts at once: in.len bytes to `out` and params->tag_len bytes to `tag`. `out` may
@@ -84,7 +93,6 @@ KL_MUST_USE enum kl_rc kl_aead_start(struct kl_aead *aead, const struct kl_aead_
 KL_MUST_USE enum kl_rc kl_aead_update(struct kl_aead *aead, struct kl_view in, uint8_t *out);
 KL_MUST_USE enum kl_rc kl_aead_finish(struct kl_aead *aead, uint8_t *tag, size_t tag_len);
 
-extern const struct kl_aead_engine kl_aead_openssl;
-extern const struct kl_aead_engine kl_aead_xaes;
+extern const struct kl_aead_engine kl_aead_ipsec_mb_gcm, kl_aead_ipsec_mb_chacha, kl_aead_openssl, kl_aead_xaes;
 
 #endif

@@ -177,6 +177,7 @@ static void clear(void *room)
 
 const struct kl_aead_engine kl_aead_openssl = {
     .name = "openssl",
+    .engine = KL_ENGINE_OPENSSL,
     .context_size = sizeof(struct context),
     .has = has,
     .init = init,

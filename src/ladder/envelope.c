@@ -27,6 +27,7 @@ static const struct algorithm {
 
 struct kl_envelope {
     struct kl_key *key;
+    enum kl_engine engine;
     enum kl_envelope_algorithm seals_with;
     struct kl_aead *aeads[ALGORITHMS]; /* each made when first needed */
 };
@@ -36,7 +37,7 @@ uint64_t kl_envelope_number(enum kl_envelope_algorithm algorithm)
     return ((uint64_t)algorithm - 1) << 32 | KL_ENVELOPE_MECHANISM;
 }
 
-enum kl_rc kl_envelope_new(struct kl_key *key, enum kl_envelope_algorithm wanted, struct kl_envelope **out)
+enum kl_rc kl_envelope_new(struct kl_key *key, enum kl_engine engine, enum kl_envelope_algorithm wanted, struct kl_envelope **out)
 {
     bool is_chacha = kl_key_type(key) == KL_TYPE_CHACHA20;
     struct kl_envelope *envelope;
@@ -46,6 +47,7 @@ enum kl_rc kl_envelope_new(struct kl_key *key, enum kl_envelope_algorithm wanted
     envelope = calloc(1, sizeof(*envelope));
     KL_CHECK(envelope, KL_MEMORY);
     envelope->key = kl_key_get(key);
+    envelope->engine = engine;
     envelope->seals_with = is_chacha ? KL_ENVELOPE_CHACHA20_POLY1305 : wanted;
     *out = envelope;
     return KL_OK;
@@ -68,7 +70,8 @@ static enum kl_rc aead_of(struct kl_envelope *envelope, unsigned algorithm, stru
 {
     uint64_t number = kl_envelope_number((enum kl_envelope_algorithm)algorithm);
 
-    if (!envelope->aeads[algorithm]) KL_TRY(kl_key_aead(envelope->key, number, algorithms[algorithm].aead, &envelope->aeads[algorithm]));
+    if (!envelope->aeads[algorithm])
+        KL_TRY(kl_key_aead(envelope->key, number, envelope->engine, algorithms[algorithm].aead, &envelope->aeads[algorithm]));
     *out = envelope->aeads[algorithm];
     return KL_OK;
 }

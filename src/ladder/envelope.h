@@ -32,7 +32,8 @@ uint64_t kl_envelope_number(enum kl_envelope_algorithm algorithm);
  * sealed. Keeps a reference to the key. KL_KEY_FUNCTION where the key makes no envelopes.
  */
 struct kl_envelope;
-KL_MUST_USE enum kl_rc kl_envelope_new(struct kl_key *key, enum kl_envelope_algorithm wanted, struct kl_envelope **out);
+KL_MUST_USE enum kl_rc kl_envelope_new(struct kl_key *key, enum kl_engine engine, enum kl_envelope_algorithm wanted,
+                                      struct kl_envelope **out);
 /* NULL is allowed. */
 void kl_envelope_free(struct kl_envelope *envelope);
 /* How much longer than its content a sealed envelope will be. */

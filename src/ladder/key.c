@@ -139,13 +139,14 @@ enum kl_rc kl_key_for_mechanism(const struct kl_key *key, uint64_t mechanism, si
     return KL_OK;
 }
 
-enum kl_rc kl_key_aead(const struct kl_key *key, uint64_t mechanism, enum kl_aead_algorithm algorithm, struct kl_aead **out)
+enum kl_rc kl_key_aead(const struct kl_key *key, uint64_t mechanism, enum kl_engine engine, enum kl_aead_algorithm algorithm,
+                       struct kl_aead **out)
 {
     KL_AUTO(kl_secret) subkey = { 0 };
     size_t len = is_envelope(mechanism) ? SUBKEY_LEN : key->value.len;
 
     KL_TRY(kl_key_for_mechanism(key, mechanism, len, &subkey));
-    return kl_aead_new(algorithm, kl_secret_view(&subkey), out);
+    return kl_aead_new_with(engine, algorithm, kl_secret_view(&subkey), out);
 }
 
 void kl_key_forked(void)

@@ -23,6 +23,20 @@ static enum kl_rc open_roots(struct kl_ladder *ladder)
     return KL_OK;
 }
 
+/* Who wants OpenSSL wants nothing else loaded, for the token's own seals neither; one token's wish is then the process's. */
+static enum kl_rc choose_engine(const struct kl_ladder *ladder)
+{
+    enum kl_engine engine = kl_ladder_engine(ladder);
+
+    if (engine == KL_ENGINE_OPENSSL) kl_aead_set_engine(KL_ENGINE_OPENSSL);
+    if (engine == KL_ENGINE_IPSEC_MB && strcmp(kl_aead_engine_name(engine), kl_conf_text(ladder->section, KL_SET_ENGINE)) != 0) {
+        return kl_fail(KL_CONFIG,
+                       "engine = ipsec-mb: the library is not installed (Debian: libipsec-mb1), does not suit this processor, or the module "
+                       "was built without it; engine = auto takes OpenSSL then");
+    }
+    return KL_OK;
+}
+
 enum kl_rc kl_ladder_new(const struct kl_conf *conf, const struct kl_conf_section *section, struct kl_ladder **out)
 {
     struct kl_ladder *ladder = calloc(1, sizeof(*ladder));
@@ -35,6 +49,7 @@ enum kl_rc kl_ladder_new(const struct kl_conf *conf, const struct kl_conf_sectio
     pthread_mutex_init(&ladder->lock, NULL);
     pthread_cond_init(&ladder->opened, NULL);
     rc = kl_store_check_uri(kl_conf_text(section, KL_SET_STORE));
+    if (rc == KL_OK) rc = choose_engine(ladder);
     if (rc == KL_OK) rc = open_roots(ladder);
     if (rc != KL_OK) {
         kl_ladder_free(ladder);
@@ -244,6 +259,14 @@ enum kl_envelope_algorithm kl_ladder_envelope(const struct kl_ladder *ladder)
     bool is_xaes = strcmp(kl_conf_text(ladder->section, KL_SET_ENVELOPE), "xaes-256-gcm") == 0;
 
     return is_xaes ? KL_ENVELOPE_XAES_256_GCM : KL_ENVELOPE_AES_256_GCM;
+}
+
+enum kl_engine kl_ladder_engine(const struct kl_ladder *ladder)
+{
+    const char *name = kl_conf_text(ladder->section, KL_SET_ENGINE);
+
+    if (strcmp(name, "openssl") == 0) return KL_ENGINE_OPENSSL;
+    return strcmp(name, "ipsec-mb") == 0 ? KL_ENGINE_IPSEC_MB : KL_ENGINE_AUTO;
 }
 
 enum kl_role kl_ladder_role(const struct kl_ladder *ladder)

@@ -49,6 +49,8 @@ const char *kl_ladder_name(const struct kl_ladder *ladder);
 bool kl_ladder_lists_master(const struct kl_ladder *ladder);
 /* Setting `envelope`: what the token's envelopes are to be sealed with. */
 enum kl_envelope_algorithm kl_ladder_envelope(const struct kl_ladder *ladder);
+/* Setting `engine`: who encrypts under the token's keys. */
+enum kl_engine kl_ladder_engine(const struct kl_ladder *ladder);
 
 /* What may be known without login. */
 struct kl_token_facts {

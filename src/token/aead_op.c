@@ -36,7 +36,7 @@ static enum kl_rc make_state(struct kl_op *op, enum kl_aead_algorithm algorithm)
     enum kl_rc rc;
 
     KL_CHECK(state, KL_MEMORY);
-    rc = kl_key_aead(op->key, op->mech->type, algorithm, &state->aead);
+    rc = kl_key_aead(op->key, op->mech->type, op->session->token->engine, algorithm, &state->aead);
     if (rc == KL_OK)
         op->state = state;
     else

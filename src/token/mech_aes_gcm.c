@@ -150,7 +150,7 @@ static enum kl_rc wrap(const struct kl_wrapping *wrapping, struct kl_view value,
     KL_TRY(read_wrapping(wrapping, &fields));
     KL_TRY(make_iv(&fields.message));
     params = (struct kl_aead_params){ kl_view_of(fields.message.iv, fields.message.iv_len), fields.aad, fields.message.tag_len };
-    KL_TRY(kl_key_aead(wrapping->key, CKM_AES_GCM, KL_AEAD_AES_GCM, &aead));
+    KL_TRY(kl_key_aead(wrapping->key, CKM_AES_GCM, wrapping->session->token->engine, KL_AEAD_AES_GCM, &aead));
     rc = kl_aead_seal(aead, &params, value, out->data, out->data + value.len);
     kl_aead_free(aead);
     out->len = value.len + params.tag_len;
@@ -170,7 +170,7 @@ static enum kl_rc unwrap(const struct kl_wrapping *wrapping, struct kl_view wrap
     len = wrapped.len - fields.message.tag_len;
     params = (struct kl_aead_params){ kl_view_of(fields.message.iv, fields.message.iv_len), fields.aad, fields.message.tag_len };
     KL_TRY(kl_secret_new(value, len));
-    KL_TRY(kl_key_aead(wrapping->key, CKM_AES_GCM, KL_AEAD_AES_GCM, &aead));
+    KL_TRY(kl_key_aead(wrapping->key, CKM_AES_GCM, wrapping->session->token->engine, KL_AEAD_AES_GCM, &aead));
     rc = kl_aead_open(aead, &params, kl_view_of(wrapped.data, len), wrapped.data + len, value->data);
     kl_aead_free(aead);
     return rc == KL_CIPHERTEXT ? KL_WRAPPED : rc;

@@ -22,7 +22,7 @@ static enum kl_rc make_state(struct kl_op *op)
     enum kl_rc rc;
 
     KL_CHECK(state, KL_MEMORY);
-    rc = kl_envelope_new(op->key, kl_ladder_envelope(token->ladder), &state->envelope);
+    rc = kl_envelope_new(op->key, token->engine, kl_ladder_envelope(token->ladder), &state->envelope);
     if (rc == KL_OK)
         op->state = state;
     else

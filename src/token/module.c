@@ -89,6 +89,7 @@ static enum kl_rc token_make(struct slots *it, size_t index)
     pthread_cond_init(&token->changed, NULL);
     it->count = index + 1;
     KL_TRY(kl_ladder_new(it->conf, kl_conf_at(it->conf, KL_CONF_TOKEN, index), &token->ladder));
+    token->engine = kl_ladder_engine(token->ladder);
     return kl_shelf_new(token, &token->shelf);
 }
 

@@ -19,6 +19,7 @@ struct kl_shelf;
 struct kl_token {
     CK_SLOT_ID slot;
     enum kl_policy policy;
+    enum kl_engine engine;
     struct kl_ladder *ladder;
     struct kl_shelf *shelf; /* its objects (token/shelf.h) */
     pthread_mutex_t lock;   /* the counters below; never held across a call into the ladder that may reach a root or a KDF */

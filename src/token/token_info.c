@@ -92,6 +92,12 @@ static CK_FLAGS token_flags(const struct kl_token_facts *known)
     return flags;
 }
 
+/* Sixteen characters say what it is and who does the work. */
+static const char *model_of(const struct kl_token *token)
+{
+    return strcmp(kl_aead_engine_name(token->engine), "openssl") == 0 ? "keyladder/ossl" : "keyladder/mb";
+}
+
 enum kl_rc kl_token_info(struct kl_token *token, CK_TOKEN_INFO *info)
 {
     struct kl_token_facts known;
@@ -112,7 +118,7 @@ enum kl_rc kl_token_info(struct kl_token *token, CK_TOKEN_INFO *info)
     };
     kl_text_pad(info->label, sizeof info->label, known.is_initialised ? known.label : "");
     kl_text_pad(info->manufacturerID, sizeof info->manufacturerID, "keyladder");
-    kl_text_pad(info->model, sizeof info->model, "keyladder");
+    kl_text_pad(info->model, sizeof info->model, model_of(token));
     kl_text_pad(info->serialNumber, sizeof info->serialNumber, known.is_initialised ? known.serial : "");
     /* No CKF_CLOCK_ON_TOKEN, and so no time. */
     kl_text_pad(info->utcTime, sizeof info->utcTime, "");
