@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-struct kl_view kl_view_of(const void *data, size_t len)
-{
-    return (struct kl_view){ data, len };
-}
-
 struct kl_view kl_view_text(const char *text)
 {
     return kl_view_of(text, text == NULL ? 0 : strlen(text));

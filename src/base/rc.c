@@ -7,8 +7,6 @@
 
 #include "base/log.h"
 
-enum { WORDS_CAP = 512 };
-
 static const char *const names[] = {
 #define KL_RC(name, words, call, key, message, slot) [KL_##name] = #name,
 #include "base/rc.def"
@@ -25,7 +23,12 @@ static const char *const meanings[] = {
  * Not initial-exec: a module loaded late shares some 1,600 bytes of static TLS
  * with every other, and one that finds none left cannot be loaded at all.
  */
-static _Thread_local char fail_words[WORDS_CAP];
+static _Thread_local struct kl_thread thread;
+
+struct kl_thread *kl_thread(void)
+{
+    return &thread;
+}
 
 const char *kl_rc_name(enum kl_rc rc)
 {
@@ -42,25 +45,25 @@ enum kl_rc kl_fail_say(enum kl_rc rc, const char *format, ...)
     va_list values;
 
     va_start(values, format);
-    kl_log_format(fail_words, sizeof fail_words, format, values);
+    kl_log_format(thread.words, sizeof thread.words, format, values);
     va_end(values);
     return rc;
 }
 
 const char *kl_fail_words(void)
 {
-    return fail_words;
+    return thread.words;
 }
 
 void kl_fail_forget(void)
 {
-    fail_words[0] = '\0';
+    thread.words[0] = '\0';
 }
 
 enum kl_rc kl_refuse(enum kl_rc rc, const char *function, const char *condition)
 {
     kl_log(KL_LOG_DEBUG, "%s: %s: not so: %s", function, kl_rc_name(rc), condition);
     /* Whoever failed first knew more than the condition that noticed. */
-    if (fail_words[0] == '\0') snprintf(fail_words, sizeof fail_words, "%s", kl_rc_words(rc));
+    if (thread.words[0] == '\0') snprintf(thread.words, sizeof thread.words, "%s", kl_rc_words(rc));
     return rc;
 }

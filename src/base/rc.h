@@ -3,7 +3,12 @@
 #ifndef KL_BASE_RC_H
 #define KL_BASE_RC_H
 
+#include <stdbool.h>
+
 #define KL_MUST_USE __attribute__((warn_unused_result))
+/* Everything that it calls becomes part of it (across files where the module is linked as a whole), but for what is KL_COLD. */
+#define KL_HOT __attribute__((flatten))
+#define KL_COLD __attribute__((noinline, cold))
 #define KL_PRINTF(words, first) __attribute__((format(printf, words, first)))
 
 enum kl_rc {
@@ -23,7 +28,7 @@ const char *kl_rc_words(enum kl_rc rc);
  * The words never hold a secret; bytes that are not printable are escaped.
  */
 #define kl_fail(rc, ...) kl_rc_same((rc), kl_fail_say((rc), __VA_ARGS__))
-enum kl_rc kl_fail_say(enum kl_rc rc, const char *format, ...) KL_PRINTF(2, 3);
+KL_COLD enum kl_rc kl_fail_say(enum kl_rc rc, const char *format, ...) KL_PRINTF(2, 3);
 
 /* Gives back what went in, in sight of compilers and analyzers, which so know that a failure stays one. */
 static inline enum kl_rc kl_rc_same(enum kl_rc rc, enum kl_rc said)
@@ -31,6 +36,18 @@ static inline enum kl_rc kl_rc_same(enum kl_rc rc, enum kl_rc said)
     (void)said;
     return rc;
 }
+
+/*
+ * What a thread keeps of its calls, all in one block: finding thread-local memory is a call into the loader, and
+ * who begins a call does it once.
+ */
+struct kl_thread {
+    bool is_inside;     /* a call of ours */
+    unsigned last_fn;   /* how its last call ended: function */
+    enum kl_rc last_rc; /* and result */
+    char words[512];    /* the last kl_fail()'s */
+};
+struct kl_thread *kl_thread(void);
 
 /* The words of the last kl_fail() of this thread, "" after kl_fail_forget(). Valid until the next of either. */
 const char *kl_fail_words(void);
@@ -48,7 +65,7 @@ void kl_fail_forget(void);
     do {                                                                                      \
         if (!(condition)) return kl_rc_same((code), kl_refuse((code), __func__, #condition)); \
     } while (0)
-enum kl_rc kl_refuse(enum kl_rc rc, const char *function, const char *condition);
+KL_COLD enum kl_rc kl_refuse(enum kl_rc rc, const char *function, const char *condition);
 
 /* KL_AUTO(kl_secret) dek = { 0 };  is cleared when the scope ends, however it ends. */
 #define KL_AUTO(type) __attribute__((cleanup(type##_clear))) struct type

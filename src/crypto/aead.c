@@ -61,7 +61,7 @@ static size_t engine_index(enum kl_engine wanted, enum kl_aead_algorithm algorit
     return SIZE_MAX;
 }
 
-static enum kl_rc context_make(struct kl_aead *aead, size_t index)
+static KL_COLD enum kl_rc context_make(struct kl_aead *aead, size_t index)
 {
     const struct kl_aead_engine *engine = engines[index];
     void *context = kl_arena_new(engine->context_size);

@@ -167,10 +167,10 @@ static enum kl_rc begin_count(struct kl_key *key, uint32_t now)
     return KL_OK;
 }
 
-enum kl_rc kl_key_count_iv(struct kl_key *key, uint64_t *number)
+enum kl_rc kl_key_count_ivs(struct kl_key *key, uint32_t count, uint64_t *first)
 {
     KL_TRY(begin_count(key, atomic_load(&life)));
-    *number = atomic_fetch_add(&key->iv_count, 1);
+    *first = atomic_fetch_add(&key->iv_count, count);
     return KL_OK;
 }
 

@@ -43,12 +43,12 @@ struct kl_view kl_key_bytes(const struct kl_key *key);
 KL_MUST_USE enum kl_rc kl_key_for_mechanism(const struct kl_key *key, uint64_t mechanism, size_t len, struct kl_secret *out);
 /* The same, straight into a keyed context. */
 KL_MUST_USE enum kl_rc kl_key_aead(const struct kl_key *key, uint64_t mechanism, enum kl_engine engine, enum kl_aead_algorithm algorithm,
-                                  struct kl_aead **out);
+                                   struct kl_aead **out);
 /*
- * The next number of a counter that the key has in this process: it begins at a random one, so that processes do not meet (DESIGN 4.4).
- * Another process's copy, in a forked child, begins anew. KL_NO_RANDOM.
+ * The next `count` numbers, from *first on, of a counter that the key has in this process: it begins at a random one, so that processes do
+ * not meet (DESIGN 4.4). Another process's copy, in a forked child, begins anew. KL_NO_RANDOM.
  */
-KL_MUST_USE enum kl_rc kl_key_count_iv(struct kl_key *key, uint64_t *number);
+KL_MUST_USE enum kl_rc kl_key_count_ivs(struct kl_key *key, uint32_t count, uint64_t *first);
 /* In a forked child that goes on with its parent's keys: no counter goes on. */
 void kl_key_forked(void);
 /* Internal subkeys, "record" and the like: not for mechanisms. */

@@ -50,14 +50,6 @@ static const struct {
     { KL_REENTERED, KL_LOG_WARNING },
 };
 
-/* This thread is in a call of ours. */
-static _Thread_local bool is_inside;
-/* How this thread's last call ended; kl_fail_words() has what was said of it until the next begins. */
-static _Thread_local struct {
-    enum kl_fn fn;
-    enum kl_rc rc;
-} last;
-
 const char *kl_fn_name(enum kl_fn fn)
 {
     return functions[fn].name;
@@ -72,7 +64,7 @@ static enum kl_log_level level_of(enum kl_fn fn, enum kl_rc rc)
     return KL_LOG_DEBUG;
 }
 
-static void tell(const struct kl_call *call, enum kl_rc rc)
+static KL_COLD void tell(const struct kl_call *call, enum kl_rc rc)
 {
     const char *token = call->token == NULL ? "" : kl_ladder_name(call->token->ladder);
     const char *words = kl_fail_words();
@@ -99,11 +91,14 @@ static enum kl_rc find_session(struct kl_call *call, CK_SESSION_HANDLE handle, e
 
 enum kl_rc kl_call_enter(struct kl_call *call, enum kl_fn fn, CK_SESSION_HANDLE session, enum kl_need need)
 {
-    *call = (struct kl_call){ .fn = fn, .saved_errno = errno };
-    if (is_inside) return KL_REENTERED;
+    struct kl_thread *thread = kl_thread();
+    int *where = &errno;
+
+    *call = (struct kl_call){ .fn = fn, .thread = thread, .where_errno = where, .saved_errno = *where };
+    if (thread->is_inside) return KL_REENTERED;
     if (need != KL_NEED_NOTHING && !kl_module_is_open()) return KL_NOT_INITIALIZED;
-    is_inside = call->is_inside = true;
-    kl_fail_forget();
+    thread->is_inside = call->is_first = true;
+    thread->words[0] = '\0';
     if (need == KL_NEED_NOTHING) return KL_OK;
     /* A call that holds its session's lock is waited for by that; the data path writes nothing that other sessions write. */
     if (need != KL_NEED_SESSION) call->holds_module = kl_module_enter();
@@ -124,29 +119,33 @@ CK_RV kl_call_answer(enum kl_fn fn, enum kl_rc rc)
 
 CK_RV kl_call_leave(struct kl_call *call, enum kl_rc rc)
 {
+    struct kl_thread *thread = call->thread;
+
     /* The audit's outcome and the metric belong here, while session and token are at hand. */
-    if (rc != KL_OK && call->is_inside) tell(call, rc);
+    if (rc != KL_OK && call->is_first) tell(call, rc);
     if (call->session != NULL && rc == KL_INTEGRITY) call->session->device_error = KL_DEVICE_ERROR_INTEGRITY;
     if (call->session != NULL) kl_session_leave(call->session);
     if (call->holds_module) kl_module_leave();
-    if (call->is_inside || rc == KL_NOT_INITIALIZED) {
-        last.fn = call->fn;
-        last.rc = rc;
+    if (call->is_first || rc == KL_NOT_INITIALIZED) {
+        thread->last_fn = call->fn;
+        thread->last_rc = rc;
     }
-    if (call->is_inside) is_inside = false;
-    errno = call->saved_errno;
+    if (call->is_first) thread->is_inside = false;
+    *call->where_errno = call->saved_errno;
+    if (rc == KL_OK) return CKR_OK;
     return kl_call_answer(call->fn, rc);
 }
 
 void kl_call_words(char *out, size_t cap)
 {
-    const char *words = kl_fail_words();
+    const struct kl_thread *thread = kl_thread();
+    const char *words = thread->words;
     int saved_errno = errno;
 
     *out = '\0';
     /* Before C_Initialize nothing has been said by this call, perhaps by one before. */
-    if (*words == '\0' || last.rc == KL_NOT_INITIALIZED) words = kl_rc_words(last.rc);
-    if (last.rc != KL_OK) snprintf(out, cap, "%s: %s", functions[last.fn].name, words);
+    if (*words == '\0' || thread->last_rc == KL_NOT_INITIALIZED) words = kl_rc_words(thread->last_rc);
+    if (thread->last_rc != KL_OK) snprintf(out, cap, "%s: %s", functions[thread->last_fn].name, words);
     errno = saved_errno;
 }
 

@@ -40,8 +40,10 @@ struct kl_call {
     struct kl_session *session; /* KL_NEED_SESSION */
     struct kl_token *token;     /* KL_NEED_TOKEN, KL_NEED_SESSION, kl_call_find_slot */
     bool session_is_rw;         /* the same two needs */
-    bool is_inside;             /* of the guard against calls back into ourselves */
+    struct kl_thread *thread;
+    bool is_first; /* no call of this thread is under way above it: of the guard against calls back into ourselves */
     bool holds_module;
+    int *where_errno; /* this thread's, and what it was */
     int saved_errno;
 };
 

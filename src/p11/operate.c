@@ -4,7 +4,8 @@
 #include "p11/buffer.h"
 #include "token/op.h"
 
-CK_RV kl_operate_init(enum kl_fn fn, enum kl_op_kind kind, CK_SESSION_HANDLE session, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+KL_HOT CK_RV kl_operate_init(enum kl_fn fn, enum kl_op_kind kind, CK_SESSION_HANDLE session, const CK_MECHANISM *mechanism,
+                             CK_OBJECT_HANDLE key)
 {
     struct kl_call call;
     CK_MECHANISM mine;
@@ -15,7 +16,8 @@ CK_RV kl_operate_init(enum kl_fn fn, enum kl_op_kind kind, CK_SESSION_HANDLE ses
     return kl_call_leave(&call, rc);
 }
 
-CK_RV kl_operate_once(enum kl_fn fn, enum kl_op_kind kind, CK_SESSION_HANDLE session, struct kl_view in, CK_BYTE *out, CK_ULONG *out_len)
+KL_HOT CK_RV kl_operate_once(enum kl_fn fn, enum kl_op_kind kind, CK_SESSION_HANDLE session, struct kl_view in, CK_BYTE *out,
+                             CK_ULONG *out_len)
 {
     struct kl_call call;
     struct kl_out room = kl_out_from(out, out_len);

@@ -17,6 +17,7 @@ struct state {
     uint8_t iv[KL_AEAD_IV_MAX];
     size_t iv_len;
     size_t tag_len;
+    struct kl_iv_seen seen; /* of an encryption */
     bool is_started;
     uint64_t done;
     struct kl_bulk aad;
@@ -30,7 +31,7 @@ static bool encrypts(enum kl_op_kind kind)
 
 /* --- begin --- */
 
-static enum kl_rc make_state(struct kl_op *op, enum kl_aead_algorithm algorithm)
+static KL_COLD enum kl_rc make_state(struct kl_op *op, enum kl_aead_algorithm algorithm)
 {
     struct state *state = calloc(1, sizeof *state);
     enum kl_rc rc;
@@ -53,7 +54,10 @@ static enum kl_rc take_fields(struct state *state, const struct kl_aead_fields *
     state->done = 0;
     state->tag_len = fields->tag_len;
     state->iv_len = fields->iv_len;
-    memcpy(state->iv, fields->iv, fields->iv_len);
+    if (fields->iv_len == KL_IV_USUAL)
+        memcpy(state->iv, fields->iv, KL_IV_USUAL);
+    else
+        memcpy(state->iv, fields->iv, fields->iv_len);
     return kl_bulk_set(&state->aad, fields->aad);
 }
 
@@ -65,7 +69,7 @@ static struct kl_view iv_of(const struct state *state)
 static enum kl_rc choose_iv(struct kl_op *op, struct state *state, uint8_t *theirs)
 {
     KL_TRY(kl_iv_choose(op, true, state->iv, state->iv_len, theirs));
-    return kl_iv_ring_check(op->session, op->row, iv_of(state));
+    return kl_iv_ring_check(op->session, op->row, iv_of(state), &state->seen);
 }
 
 static enum kl_rc check_iv_to_open(const struct kl_op *op, const struct state *state)
@@ -93,7 +97,7 @@ static struct kl_aead_params params_of(const struct state *state)
 /* Before the first ciphertext under it leaves. */
 static enum kl_rc use_iv(struct kl_op *op, const struct state *state)
 {
-    return kl_iv_ring_use(op->session, op->row, iv_of(state));
+    return kl_iv_ring_use(op->session, op->row, &state->seen);
 }
 
 /* --- encryption --- */
@@ -107,7 +111,7 @@ static enum kl_rc sealed_len(const struct kl_op *op, size_t in_len, size_t *out_
     return KL_OK;
 }
 
-static enum kl_rc encrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
+static KL_HOT enum kl_rc encrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
 {
     struct state *state = op->state;
     struct kl_aead_params params = params_of(state);
@@ -179,7 +183,7 @@ static enum kl_rc opened_len(const struct kl_op *op, size_t in_len, size_t *out_
     return KL_OK;
 }
 
-static enum kl_rc decrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
+static KL_HOT enum kl_rc decrypt(struct kl_op *op, struct kl_view in, struct kl_out *out)
 {
     struct state *state = op->state;
     struct kl_aead_params params = params_of(state);
@@ -237,9 +241,9 @@ static enum kl_rc choose_message_iv(struct kl_op *op, struct state *state, const
 
     if (message->generator == CKG_NO_GENERATE) return choose_iv(op, state, message->iv);
     KL_TRY(kl_iv_judge(op, true, kl_view_of(zero, message->iv_len), &makes));
-    KL_TRY(kl_iv_generate(op->key, message));
+    KL_TRY(kl_iv_generate(op, message));
     memcpy(state->iv, message->iv, message->iv_len);
-    return kl_iv_ring_check(op->session, op->row, iv_of(state));
+    return kl_iv_ring_check(op->session, op->row, iv_of(state), &state->seen);
 }
 
 enum kl_rc kl_aead_message_begin(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view aad)

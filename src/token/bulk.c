@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum kl_rc make_room(struct kl_bulk *bulk, size_t len)
+static KL_COLD enum kl_rc make_room(struct kl_bulk *bulk, size_t len)
 {
     size_t cap = bulk->cap ? bulk->cap : 256;
     uint8_t *data;
@@ -27,24 +27,4 @@ enum kl_rc kl_bulk_add(struct kl_bulk *bulk, struct kl_view bytes)
     memcpy(bulk->data + bulk->len, bytes.data, bytes.len);
     bulk->len += bytes.len;
     return KL_OK;
-}
-
-enum kl_rc kl_bulk_set(struct kl_bulk *bulk, struct kl_view bytes)
-{
-    bulk->len = 0;
-    return kl_bulk_add(bulk, bytes);
-}
-
-struct kl_view kl_bulk_view(const struct kl_bulk *bulk)
-{
-    return kl_view_of(bulk->data, bulk->len);
-}
-
-void kl_bulk_empty(struct kl_bulk *bulk, size_t keep)
-{
-    bulk->len = 0;
-    if (bulk->cap <= keep) return;
-    free(bulk->data);
-    bulk->data = NULL;
-    bulk->cap = 0;
 }

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/rc.h"
@@ -16,10 +17,27 @@ struct kl_bulk {
 };
 
 /* KL_MEMORY. */
-KL_MUST_USE enum kl_rc kl_bulk_set(struct kl_bulk *bulk, struct kl_view bytes);
 KL_MUST_USE enum kl_rc kl_bulk_add(struct kl_bulk *bulk, struct kl_view bytes);
-struct kl_view kl_bulk_view(const struct kl_bulk *bulk);
+
+static inline KL_MUST_USE enum kl_rc kl_bulk_set(struct kl_bulk *bulk, struct kl_view bytes)
+{
+    bulk->len = 0;
+    return bytes.len == 0 ? KL_OK : kl_bulk_add(bulk, bytes);
+}
+
+static inline struct kl_view kl_bulk_view(const struct kl_bulk *bulk)
+{
+    return kl_view_of(bulk->data, bulk->len);
+}
+
 /* Empties it; the memory stays for the next use if it is no more than `keep` bytes. */
-void kl_bulk_empty(struct kl_bulk *bulk, size_t keep);
+static inline void kl_bulk_empty(struct kl_bulk *bulk, size_t keep)
+{
+    bulk->len = 0;
+    if (bulk->cap <= keep) return;
+    free(bulk->data);
+    bulk->data = NULL;
+    bulk->cap = 0;
+}
 
 #endif

@@ -14,7 +14,8 @@ struct state {
     struct kl_cipher *cipher;
     uint64_t left; /* bytes that the counter has blocks for */
     uint8_t iv[KL_AES_BLOCK];
-    bool is_used; /* of a counter: the ring of IVs has it */
+    struct kl_iv_seen seen; /* of an encryption in CTR mode */
+    bool is_used;           /* of a counter: the ring of IVs has it */
     size_t held_len;
     uint8_t held[KL_AES_BLOCK]; /* input that is no whole block yet, or may be the last one */
     uint8_t room[CHUNK + KL_AES_BLOCK];
@@ -64,7 +65,7 @@ static enum kl_rc make_state(struct kl_op *op, bool encrypts)
 static enum kl_rc check_counter(struct kl_op *op, enum kl_op_kind kind, struct state *state)
 {
     state->is_used = mode_of(op) != KL_CIPHER_CTR || kind != KL_OP_ENCRYPT;
-    return state->is_used ? KL_OK : kl_iv_ring_check(op->session, op->row, kl_view_of(state->iv, sizeof state->iv));
+    return state->is_used ? KL_OK : kl_iv_ring_check(op->session, op->row, kl_view_of(state->iv, sizeof state->iv), &state->seen);
 }
 
 enum kl_rc kl_cipher_op_begin(struct kl_op *op, enum kl_op_kind kind, struct kl_view iv, uint64_t most)
@@ -319,7 +320,7 @@ static enum kl_rc stream(struct kl_op *op, struct kl_view in, struct kl_out *out
 
     out->len = in.len;
     if (in.len == 0) return KL_OK;
-    if (!state->is_used) KL_TRY(kl_iv_ring_use(op->session, op->row, kl_view_of(state->iv, sizeof state->iv)));
+    if (!state->is_used) KL_TRY(kl_iv_ring_use(op->session, op->row, &state->seen));
     state->is_used = true;
     state->left -= in.len;
     return kl_cipher_update(state->cipher, in, out->data);

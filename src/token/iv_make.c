@@ -9,6 +9,7 @@
 #include "token/session.h"
 
 #define RANDOM_BITS 96  /* SP 800-38D 8.2.2: a random field has at least these */
+#define NUMBERS 64      /* of a key's counter that an operation takes at a time */
 #define COUNTER_BITS 64 /* a process begins at a random number, so that two processes do not meet */
 
 static bool is_zero(struct kl_view bytes)
@@ -19,7 +20,20 @@ static bool is_zero(struct kl_view bytes)
     return any == 0;
 }
 
-enum kl_rc kl_iv_judge(const struct kl_op *op, bool is_aead, struct kl_view iv, bool *makes)
+/* What nearly every caller sends, and needs no further look. */
+static bool is_usual(const struct kl_op *op, const uint8_t *iv, size_t len)
+{
+    const struct kl_token *token = op->session->token;
+    uint64_t first;
+    uint32_t second;
+
+    if (len != KL_IV_USUAL || !kl_policy_takes_usual_iv(token->policy)) return false;
+    memcpy(&first, iv, sizeof first);
+    memcpy(&second, iv + sizeof first, sizeof second);
+    return (first | second) != 0;
+}
+
+KL_COLD enum kl_rc kl_iv_judge(const struct kl_op *op, bool is_aead, struct kl_view iv, bool *makes)
 {
     const struct kl_token *token = op->session->token;
     struct kl_iv_deed deed = {
@@ -33,13 +47,34 @@ enum kl_rc kl_iv_judge(const struct kl_op *op, bool is_aead, struct kl_view iv, 
     return kl_policy_iv(token->policy, &deed, makes);
 }
 
+/*
+ * Random bytes are fetched for several IVs at a time: a system call for each would cost more than the encryption. What is left
+ * over is not used in another second, nor in a forked child (kl_op_inherit), lest two processes come to use the same.
+ */
+static KL_COLD enum kl_rc draw(const struct kl_op *op, uint8_t *iv, size_t len)
+{
+    struct kl_iv_pool *pool = &op->session->pool;
+
+    if (len > sizeof pool->bytes) return kl_random_fill(iv, len);
+    if (pool->left < len || pool->second != op->second) {
+        pool->left = 0;
+        KL_TRY(kl_random_fill(pool->bytes, sizeof pool->bytes));
+        pool->left = sizeof pool->bytes;
+        pool->second = op->second;
+    }
+    pool->left -= len;
+    memcpy(iv, pool->bytes + pool->left, len);
+    return KL_OK;
+}
+
 enum kl_rc kl_iv_choose(const struct kl_op *op, bool is_aead, uint8_t *iv, size_t len, void *theirs)
 {
     bool makes = false;
 
+    if (is_usual(op, iv, len)) return KL_OK;
     KL_TRY(kl_iv_judge(op, is_aead, kl_view_of(iv, len), &makes));
     if (!makes) return KL_OK;
-    KL_TRY(kl_random_fill(iv, len));
+    KL_TRY(draw(op, iv, len));
     memcpy(theirs, iv, len);
     return KL_OK;
 }
@@ -58,29 +93,33 @@ static void put_bits(const struct kl_message *message, const uint8_t *fresh)
     memcpy(message->iv + whole + 1, fresh + whole + 1, message->iv_len - whole - 1);
 }
 
-static enum kl_rc by_random(const struct kl_message *message)
+static enum kl_rc by_random(const struct kl_op *op, const struct kl_message *message)
 {
     uint8_t fresh[KL_AEAD_IV_MAX];
 
-    KL_TRY(kl_random_fill(fresh, message->iv_len));
+    KL_TRY(draw(op, fresh, message->iv_len));
     put_bits(message, fresh);
     return KL_OK;
 }
 
 /* A field longer than the counter has zero bits before it. */
-static enum kl_rc by_counter(struct kl_key *key, const struct kl_message *message)
+static enum kl_rc by_counter(struct kl_op *op, const struct kl_message *message)
 {
     uint8_t fresh[KL_AEAD_IV_MAX] = { 0 };
     struct kl_writer writer = { fresh, sizeof fresh, message->iv_len - 8 };
-    uint64_t number = 0;
 
-    KL_TRY(kl_key_count_iv(key, &number));
-    kl_write_u64(&writer, number);
+    /* A block at a time, since sessions that use one key would else write to one word of its. */
+    if (op->iv_numbers_left == 0) {
+        KL_TRY(kl_key_count_ivs(op->key, NUMBERS, &op->iv_number));
+        op->iv_numbers_left = NUMBERS;
+    }
+    op->iv_numbers_left--;
+    kl_write_u64(&writer, op->iv_number++);
     put_bits(message, fresh);
     return KL_OK;
 }
 
-enum kl_rc kl_iv_generate(struct kl_key *key, const struct kl_message *message)
+enum kl_rc kl_iv_generate(struct kl_op *op, const struct kl_message *message)
 {
     size_t bits = message->iv_len * 8;
     size_t free_bits;
@@ -90,16 +129,16 @@ enum kl_rc kl_iv_generate(struct kl_key *key, const struct kl_message *message)
     free_bits = bits - message->fixed_bits;
     switch (message->generator) {
     case CKG_GENERATE:
-        if (free_bits >= RANDOM_BITS) return by_random(message);
+        if (free_bits >= RANDOM_BITS) return by_random(op, message);
         break;
     case CKG_GENERATE_RANDOM:
-        if (free_bits >= RANDOM_BITS) return by_random(message);
+        if (free_bits >= RANDOM_BITS) return by_random(op, message);
         return kl_fail(KL_PARAMETER, "a random IV has at least %d bits that are not fixed", RANDOM_BITS);
     case CKG_GENERATE_COUNTER:
         break;
     default:
         return kl_fail(KL_PARAMETER, "no such generator of IVs, or none that this token has");
     }
-    if (free_bits >= COUNTER_BITS) return by_counter(key, message);
+    if (free_bits >= COUNTER_BITS) return by_counter(op, message);
     return kl_fail(KL_PARAMETER, "a counted IV has at least %d bits that are not fixed", COUNTER_BITS);
 }

@@ -5,80 +5,106 @@
 #include <string.h>
 
 #include "crypto/hash.h"
+#include "token/mech.h"
 
-#define IV_KEPT 16 /* longer ones by their digest */
+#define SIEVE 256 /* a power of two */
 
-struct ring {
+struct kl_key_ring {
     uint8_t key[KL_ROW_ID_LEN];
-    uint32_t marks[KL_IV_RING]; /* of the IVs, 0: none; compared first, all at once */
-    uint8_t ivs[KL_IV_RING][IV_KEPT + 1];
+    uint64_t used; /* IVs taken in, and keys that the ring has been given to */
+    struct kl_iv ivs[KL_IV_RING];
+    uint8_t sieve[SIEVE]; /* how many of them fall through each hole: where none does, none need be looked at */
     unsigned next;
+    unsigned count;
 };
 
 /* Belongs to the session's slot and stays with it, for its next tenant. */
 struct kl_iv_ring {
     CK_SESSION_HANDLE session;
-    struct ring *rings[KL_IV_RING_KEYS]; /* the one used last first */
+    struct kl_key_ring *rings[KL_IV_RING_KEYS]; /* the one used last first */
 };
 
-struct iv {
-    uint8_t bytes[IV_KEPT + 1]; /* length or 255 for a digest, then the bytes */
-    uint32_t mark;
-};
-
-static enum kl_rc shorten(struct kl_view iv, struct iv *out)
+static KL_COLD enum kl_rc digest_long(struct kl_view iv, struct kl_iv *out)
 {
     uint8_t digest[KL_HASH_MAX];
-    uint64_t word = 0;
-    uint32_t half = 0;
 
-    memset(out, 0, sizeof *out);
-    out->bytes[0] = (uint8_t)(iv.len > IV_KEPT ? 255 : iv.len);
-    if (iv.len > IV_KEPT) {
-        KL_TRY(kl_hash_parts(KL_SHA256, &iv, 1, digest));
-        memcpy(out->bytes + 1, digest, IV_KEPT);
-    } else {
-        memcpy(out->bytes + 1, iv.data, iv.len);
-    }
-    memcpy(&word, out->bytes + 1, sizeof word);
-    memcpy(&half, out->bytes + 1 + sizeof word, sizeof half);
-    word = (word ^ ((uint64_t)half << 17)) * UINT64_C(0x9E3779B97F4A7C15);
-    out->mark = (uint32_t)(word >> 32) | 1;
+    KL_TRY(kl_hash_parts(KL_SHA256, &iv, 1, digest));
+    memcpy(out->words, digest, sizeof out->words);
+    out->len = UINT64_MAX;
     return KL_OK;
 }
 
-static void empty(struct kl_iv_ring *ivs, CK_SESSION_HANDLE session)
+/* By way of registers: words that are read at once after they were written in pieces make the processor wait. */
+static void take_usual(const uint8_t *iv, struct kl_iv *out)
+{
+    uint64_t first;
+    uint32_t second;
+
+    memcpy(&first, iv, sizeof first);
+    memcpy(&second, iv + sizeof first, sizeof second);
+    *out = (struct kl_iv){ { first, second }, KL_IV_USUAL };
+}
+_Static_assert(KL_IV_USUAL == sizeof(uint64_t) + sizeof(uint32_t), "two words");
+
+static enum kl_rc shorten(struct kl_view iv, struct kl_iv *out)
+{
+    if (iv.len > sizeof out->words) return digest_long(iv, out);
+    if (iv.len == KL_IV_USUAL) {
+        take_usual(iv.data, out);
+        return KL_OK;
+    }
+    *out = (struct kl_iv){ .len = iv.len };
+    memcpy(out->words, iv.data, iv.len);
+    return KL_OK;
+}
+
+static size_t hole_of(const struct kl_iv *iv)
+{
+    return (size_t)(((iv->words[0] ^ iv->words[1] << 17) * UINT64_C(0x9E3779B97F4A7C15)) >> 56);
+}
+_Static_assert(SIEVE == 1 << 8, "the highest byte of a hash");
+
+/* Under a key that it has seen nothing of. */
+static void ring_clear(struct kl_key_ring *ring)
+{
+    uint64_t used = ring->used;
+
+    memset(ring, 0, sizeof *ring);
+    ring->used = used + 1;
+}
+
+static KL_COLD void empty(struct kl_iv_ring *ivs, CK_SESSION_HANDLE session)
 {
     ivs->session = session;
     for (size_t i = 0; i < KL_IV_RING_KEYS; i++) {
-        if (ivs->rings[i]) memset(ivs->rings[i], 0, sizeof *ivs->rings[i]);
+        if (ivs->rings[i]) ring_clear(ivs->rings[i]);
     }
 }
 
-static bool is_of(const struct ring *ring, const uint8_t key[KL_ROW_ID_LEN])
+static bool is_of(const struct kl_key_ring *ring, const uint8_t key[KL_ROW_ID_LEN])
 {
     return ring && memcmp(ring->key, key, KL_ROW_ID_LEN) == 0;
 }
 
 static void to_front(struct kl_iv_ring *ivs, size_t at)
 {
-    struct ring *ring = ivs->rings[at];
+    struct kl_key_ring *ring = ivs->rings[at];
 
     memmove(&ivs->rings[1], &ivs->rings[0], at * sizeof ivs->rings[0]);
     ivs->rings[0] = ring;
 }
 
 /* The key's ring, now the first; or a fresh one in the place of the one that lay unused longest. */
-static struct ring *ring_for(struct kl_iv_ring *ivs, const uint8_t key[KL_ROW_ID_LEN])
+static KL_COLD struct kl_key_ring *ring_for(struct kl_iv_ring *ivs, const uint8_t key[KL_ROW_ID_LEN])
 {
-    struct ring *ring;
+    struct kl_key_ring *ring;
     size_t at = 0;
 
     while (at < KL_IV_RING_KEYS - 1 && ivs->rings[at] && !is_of(ivs->rings[at], key)) at++;
     ring = ivs->rings[at] ? ivs->rings[at] : calloc(1, sizeof *ring);
     if (!ring) return NULL;
     if (!is_of(ring, key)) {
-        memset(ring, 0, sizeof *ring);
+        ring_clear(ring);
         memcpy(ring->key, key, KL_ROW_ID_LEN);
     }
     ivs->rings[at] = ring;
@@ -86,7 +112,7 @@ static struct ring *ring_for(struct kl_iv_ring *ivs, const uint8_t key[KL_ROW_ID
     return ring;
 }
 
-static struct ring *find_ring(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN])
+static struct kl_key_ring *find_ring(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN])
 {
     CK_SESSION_HANDLE handle = atomic_load_explicit(&session->handle, memory_order_relaxed);
 
@@ -96,50 +122,59 @@ static struct ring *find_ring(struct kl_session *session, const uint8_t key[KL_R
     return is_of(session->ivs->rings[0], key) ? session->ivs->rings[0] : ring_for(session->ivs, key);
 }
 
-/* Looks at all of them, so that the compiler can look at several at once. */
-static bool has_mark(const struct ring *ring, uint32_t mark)
+static bool has_iv(const struct kl_key_ring *ring, const struct kl_iv *iv)
 {
-    uint32_t found = 0;
+    for (size_t i = 0; i < ring->count; i++) {
+        const struct kl_iv *was = &ring->ivs[i];
 
-    for (size_t i = 0; i < KL_IV_RING; i++) found |= ring->marks[i] == mark ? 1u : 0u;
-    return found != 0;
-}
-
-static bool has_iv(const struct ring *ring, const struct iv *iv)
-{
-    for (size_t i = 0; i < KL_IV_RING; i++) {
-        if (ring->marks[i] == iv->mark && memcmp(ring->ivs[i], iv->bytes, sizeof iv->bytes) == 0) return true;
+        if (was->words[0] == iv->words[0] && was->words[1] == iv->words[1] && was->len == iv->len) return true;
     }
     return false;
 }
 
-static enum kl_rc refuse_used(const struct ring *ring, const struct iv *iv)
+static enum kl_rc refuse_used(const struct kl_key_ring *ring, const struct kl_iv *iv)
 {
-    if (has_mark(ring, iv->mark) && has_iv(ring, iv))
+    if (ring->sieve[hole_of(iv)] != 0 && has_iv(ring, iv))
         return kl_fail(KL_PARAMETER, "this IV has been used under this key: a second time would give the plaintexts away");
     return KL_OK;
 }
 
-enum kl_rc kl_iv_ring_check(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv)
+static void take_in(struct kl_key_ring *ring, const struct kl_iv *iv)
 {
-    const struct ring *ring = find_ring(session, key);
-    struct iv is;
+    struct kl_iv *place = &ring->ivs[ring->next];
 
-    KL_CHECK(ring, KL_MEMORY);
-    KL_TRY(shorten(iv, &is));
-    return refuse_used(ring, &is);
+    if (ring->count == KL_IV_RING)
+        ring->sieve[hole_of(place)]--;
+    else
+        ring->count++;
+    *place = *iv;
+    ring->sieve[hole_of(iv)]++;
+    ring->next = (ring->next + 1) % KL_IV_RING;
+    ring->used++;
 }
 
-enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv)
+enum kl_rc kl_iv_ring_check(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv, struct kl_iv_seen *seen)
 {
-    struct ring *ring = find_ring(session, key);
-    struct iv is;
+    struct kl_key_ring *ring = find_ring(session, key);
 
     KL_CHECK(ring, KL_MEMORY);
-    KL_TRY(shorten(iv, &is));
-    KL_TRY(refuse_used(ring, &is));
-    ring->marks[ring->next] = is.mark;
-    memcpy(ring->ivs[ring->next], is.bytes, sizeof is.bytes);
-    ring->next = (ring->next + 1) % KL_IV_RING;
+    KL_TRY(shorten(iv, &seen->iv));
+    KL_TRY(refuse_used(ring, &seen->iv));
+    seen->ring = ring;
+    seen->used = ring->used;
+    return KL_OK;
+}
+
+enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], const struct kl_iv_seen *seen)
+{
+    struct kl_key_ring *ring = seen->ring;
+
+    /* A ring is never given back, and that of another session or key has moved on. */
+    if (ring->used != seen->used || session->ivs->rings[0] != ring) {
+        ring = find_ring(session, key);
+        KL_CHECK(ring, KL_MEMORY);
+        KL_TRY(refuse_used(ring, &seen->iv));
+    }
+    take_in(ring, &seen->iv);
     return KL_OK;
 }

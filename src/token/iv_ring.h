@@ -16,9 +16,27 @@
 #define KL_IV_RING 64      /* IVs remembered under a key */
 #define KL_IV_RING_KEYS 16 /* keys remembered in a session: those used last */
 
-/* Has it produced ciphertext? `key` is the object's row id, which outlives its handle. Makes room for it: KL_MEMORY. KL_PARAMETER: it has. */
-KL_MUST_USE enum kl_rc kl_iv_ring_check(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv);
+struct kl_key_ring;
+
+struct kl_iv {
+    uint64_t words[2]; /* its bytes, then zeros; of a longer one the beginning of its digest */
+    uint64_t len;      /* UINT64_MAX for a digest */
+};
+
+/* An IV that has been checked, and when that was. */
+struct kl_iv_seen {
+    struct kl_iv iv;
+    uint64_t used;
+    struct kl_key_ring *ring;
+};
+
+/*
+ * Has it produced ciphertext? `key` is the object's row id, which outlives its handle. Makes room for it: KL_MEMORY. KL_PARAMETER: it has.
+ * *seen serves the session until the operation under this key ends.
+ */
+KL_MUST_USE enum kl_rc kl_iv_ring_check(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv,
+                                        struct kl_iv_seen *seen);
 /* It is about to. The same results: another operation of the session may have used it since it was checked. */
-KL_MUST_USE enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv);
+KL_MUST_USE enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], const struct kl_iv_seen *seen);
 
 #endif

@@ -12,6 +12,7 @@ struct state {
     struct kl_mac *mac;
     size_t tag_len;
     uint8_t iv[KL_MAC_IV_MAX]; /* that signs */
+    struct kl_iv_seen seen;
     size_t iv_len;
 };
 
@@ -58,7 +59,7 @@ static enum kl_rc take_iv(struct kl_op *op, struct state *state, struct kl_view 
     state->iv_len = iv.len;
     if (iv.len == 0) return KL_OK;
     memcpy(state->iv, iv.data, iv.len);
-    return kl_iv_ring_check(op->session, op->row, iv);
+    return kl_iv_ring_check(op->session, op->row, iv, &state->seen);
 }
 
 enum kl_rc kl_mac_op_begin(struct kl_op *op, enum kl_op_kind kind, size_t tag_len, struct kl_view iv)
@@ -104,7 +105,7 @@ static enum kl_rc final(struct kl_op *op, struct kl_out *out)
     uint8_t mac[KL_MAC_MAX];
     enum kl_rc rc;
 
-    if (state->iv_len > 0) KL_TRY(kl_iv_ring_use(op->session, op->row, kl_view_of(state->iv, state->iv_len)));
+    if (state->iv_len > 0) KL_TRY(kl_iv_ring_use(op->session, op->row, &state->seen));
     rc = kl_mac_finish(state->mac, mac);
     if (rc == KL_OK) {
         memcpy(out->data, mac, state->tag_len);

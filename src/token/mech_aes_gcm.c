@@ -12,15 +12,25 @@
 #define DRAWS_MAX 4 /* of an IV, one in 2^28 of which will not do */
 
 /* CK_GCM_PARAMS has five fields in the text of 2.40 and six in every header; ulIvBits is in the way, never of use. */
-struct fields {
-    CK_BYTE *iv;
-    CK_ULONG iv_len;
-    CK_BYTE *aad;
-    CK_ULONG aad_len;
-    CK_ULONG tag_bits;
-};
 #define FIELD sizeof(CK_ULONG)
-_Static_assert(sizeof(struct fields) == 5 * FIELD && sizeof(CK_GCM_PARAMS) == 6 * FIELD, "five fields, or six");
+_Static_assert(sizeof(CK_GCM_PARAMS) == 6 * FIELD && sizeof(CK_BYTE_PTR) == FIELD, "five fields, or six");
+
+/* One by one, as callers write them: a processor waits for what is read in larger pieces than it was written in. */
+static CK_ULONG number_at(const uint8_t *field)
+{
+    CK_ULONG number;
+
+    memcpy(&number, field, sizeof number);
+    return number;
+}
+
+static CK_BYTE *pointer_at(const uint8_t *field)
+{
+    CK_BYTE *pointer;
+
+    memcpy(&pointer, field, sizeof pointer);
+    return pointer;
+}
 
 static enum kl_rc check_tag(CK_ULONG bits)
 {
@@ -30,18 +40,22 @@ static enum kl_rc check_tag(CK_ULONG bits)
 
 enum kl_rc kl_gcm_read_parameter(struct kl_view parameter, struct kl_aead_fields *out)
 {
-    size_t bits = parameter.len == 6 * FIELD ? FIELD : 0;
-    struct fields fields;
+    const uint8_t *iv = parameter.data;
+    const uint8_t *aad;
+    CK_ULONG tag_bits;
 
-    KL_CHECK(parameter.data && (parameter.len == 5 * FIELD || parameter.len == 6 * FIELD), KL_PARAMETER);
-    memcpy(&fields, parameter.data, 2 * FIELD);
-    memcpy(&fields.aad, parameter.data + 2 * FIELD + bits, 3 * FIELD);
-    KL_TRY(check_tag(fields.tag_bits));
-    *out = (struct kl_aead_fields){ fields.iv, fields.iv_len, kl_view_of(fields.aad, fields.aad_len), fields.tag_bits / 8 };
+    KL_CHECK(iv && (parameter.len == 5 * FIELD || parameter.len == 6 * FIELD), KL_PARAMETER);
+    aad = iv + (parameter.len == 6 * FIELD ? 3 : 2) * FIELD;
+    tag_bits = number_at(aad + 2 * FIELD);
+    KL_TRY(check_tag(tag_bits));
+    out->iv = pointer_at(iv);
+    out->iv_len = number_at(iv + FIELD);
+    out->aad = kl_view_of(pointer_at(aad), number_at(aad + FIELD));
+    out->tag_len = tag_bits / 8;
     return KL_OK;
 }
 
-static enum kl_rc init(struct kl_op *op, enum kl_op_kind kind, struct kl_view parameter)
+static KL_HOT enum kl_rc init(struct kl_op *op, enum kl_op_kind kind, struct kl_view parameter)
 {
     struct kl_aead_fields fields = { 0 };
 

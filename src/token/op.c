@@ -28,7 +28,7 @@ static CK_ULONG epoch_of(const struct kl_session *session)
 }
 
 /* Lets go of key, object and state. */
-static void let_go(struct kl_op *op)
+static KL_COLD void let_go(struct kl_op *op)
 {
     if (op->state) op->mech->clear(op);
     kl_key_put(op->key);
@@ -45,7 +45,7 @@ void kl_op_end(struct kl_op *op)
     if (op->state) op->mech->end(op);
 }
 
-void kl_op_clear(struct kl_session *session, enum kl_op_kind kind)
+KL_COLD void kl_op_clear(struct kl_session *session, enum kl_op_kind kind)
 {
     struct kl_op *op = &session->ops[kind];
 
@@ -78,9 +78,11 @@ static bool is_about_an_iv(const struct kl_op *op, enum kl_op_kind kind)
 
 void kl_op_inherit(struct kl_session *session)
 {
+    session->pool.left = 0;
     for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
         struct kl_op *op = &session->ops[kind];
 
+        op->iv_numbers_left = 0;
         if (!op->is_active || !op->mech || !is_about_an_iv(op, (enum kl_op_kind)kind)) continue;
         op->is_active = op->is_in_message = false;
         /* Of no login that ever was: the next Init lets go of the state, and makes another. */
@@ -174,7 +176,7 @@ static enum kl_rc begin(struct kl_op *op, enum kl_op_kind kind, const CK_MECHANI
 }
 
 /* A beginning that fails leaves nothing that the next could take for a key that has begun well. */
-static enum kl_rc begin_cold(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+static KL_COLD enum kl_rc begin_cold(struct kl_session *session, enum kl_op_kind kind, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
     struct kl_op *op = &session->ops[kind];
     enum kl_rc rc;

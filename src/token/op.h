@@ -50,6 +50,8 @@ struct kl_op {
     CK_ULONG login_epoch; /* kl_token.login_epoch at Init */
     int64_t second;       /* kl_shelf_second() when object and policy were last looked at */
     uint8_t row[16];      /* the key's row id */
+    uint64_t iv_number;   /* the next of those that it has of the key's counter */
+    uint32_t iv_numbers_left;
     struct kl_session *session;
     void *state;
 };

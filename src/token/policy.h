@@ -76,6 +76,12 @@ bool kl_policy_has_rule(enum kl_policy policy, size_t rule);
 KL_MUST_USE enum kl_rc kl_policy_judge_without(enum kl_policy policy, const struct kl_deed *deed, size_t rule);
 
 /* The IV of an encryption, apart from the table because every encryption asks. */
+/* Does every IV of 96 bits do that is not zero? Then kl_policy_iv need not be asked about such a one. */
+static inline bool kl_policy_takes_usual_iv(enum kl_policy policy)
+{
+    return policy != KL_POLICY_STRICT;
+}
+
 struct kl_iv_deed {
     bool is_aead;
     bool is_ladder; /* the key is */

@@ -20,15 +20,23 @@
 
 struct kl_iv_ring;
 
+/* Random bytes for IVs to come (token/iv_make.c). */
+struct kl_iv_pool {
+    int64_t second; /* in which they were drawn */
+    size_t left;
+    uint8_t bytes[192];
+};
+
 /* Locks are taken in this order: a session, its token's, the table's. Aligned so that no two sessions write to one cache line. */
 struct kl_session {
     _Alignas(64) pthread_mutex_t lock; /* held for the call */
     _Atomic CK_SESSION_HANDLE handle;  /* 0 while the slot is free */
     struct kl_token *_Atomic token;
     bool is_rw;
-    CK_ULONG device_error;         /* CK_SESSION_INFO.ulDeviceError */
-    struct kl_op ops[KL_OPS];      /* one slot per kind of operation */
-    struct kl_iv_ring *ivs;        /* IVs that produced ciphertext here (token/op.h) */
+    CK_ULONG device_error;    /* CK_SESSION_INFO.ulDeviceError */
+    struct kl_op ops[KL_OPS]; /* one slot per kind of operation */
+    struct kl_iv_ring *ivs;   /* IVs that produced ciphertext here (token/op.h) */
+    struct kl_iv_pool pool;
     CK_SESSION_HANDLE last_handle; /* the table's: what this slot was known as, or 0; and the next free slot */
     CK_ULONG next_free;
 };

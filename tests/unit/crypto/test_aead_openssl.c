@@ -98,7 +98,7 @@ static struct kl_aead *aead;
 
 static enum kl_rc do_new(void)
 {
-    return kl_aead_new(algorithm, (struct kl_view){ key, 32 }, &aead);
+    return kl_aead_new_with(KL_ENGINE_OPENSSL, algorithm, (struct kl_view){ key, 32 }, &aead);
 }
 
 static enum kl_rc do_seal(void)
