@@ -37,10 +37,11 @@ static enum kl_rc forgotten(struct kl_cipher *cipher, enum kl_rc rc)
 static enum kl_rc envelope(struct kl_cipher *cipher, const uint8_t *beginning, size_t begun)
 {
     size_t cap = KL_CIPHER_ENVELOPE_MAX + KL_ENVELOPE_OVERHEAD_MAX + 1, len;
+    struct kl_envelope_how how = kl_ladder_envelope(cipher->cli->ladder);
     struct kl_out out = { .cap = cap };
     uint8_t *in;
 
-    KL_TRY(kl_envelope_new(cipher->key, kl_ladder_engine(cipher->cli->ladder), kl_ladder_envelope(cipher->cli->ladder), &cipher->envelope));
+    KL_TRY(kl_envelope_new(cipher->key, &how, &cipher->envelope));
     KL_TRY(kl_cipher_room(cipher, cap + out.cap));
     in = cipher->room;
     out.data = cipher->room + cap;

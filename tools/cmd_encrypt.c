@@ -28,10 +28,11 @@ static enum kl_rc find_key(struct kl_cipher *cipher)
 static enum kl_rc envelope(struct kl_cipher *cipher)
 {
     size_t cap = KL_CIPHER_ENVELOPE_MAX + 1, len;
+    struct kl_envelope_how how = kl_ladder_envelope(cipher->cli->ladder);
     struct kl_out out = { .cap = cap + KL_ENVELOPE_OVERHEAD_MAX };
     uint8_t *in;
 
-    KL_TRY(kl_envelope_new(cipher->key, kl_ladder_engine(cipher->cli->ladder), kl_ladder_envelope(cipher->cli->ladder), &cipher->envelope));
+    KL_TRY(kl_envelope_new(cipher->key, &how, &cipher->envelope));
     KL_TRY(kl_cipher_room(cipher, cap + out.cap));
     in = cipher->room;
     out.data = cipher->room + cap;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "crypto/random.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -31,6 +32,29 @@ enum kl_rc kl_random_fill(void *out, size_t len)
     rc = kl_random_source(out, len);
     if (rc != KL_OK) kl_wipe(out, len);
     return rc;
+}
+
+static KL_COLD enum kl_rc run_begin(struct kl_iv_run *run)
+{
+    KL_TRY(kl_random_fill(&run->low, sizeof run->low));
+    KL_TRY(kl_random_fill(&run->high, sizeof run->high));
+    run->left = KL_IV_RUN;
+    return KL_OK;
+}
+
+enum kl_rc kl_iv_run_next(struct kl_iv_run *run, uint8_t iv[12])
+{
+    uint32_t high;
+    uint64_t low;
+
+    if (run->left == 0) KL_TRY(run_begin(run));
+    run->left--;
+    if (++run->low == 0) run->high++;
+    high = htobe32(run->high);
+    low = htobe64(run->low);
+    memcpy(iv, &high, sizeof high);
+    memcpy(iv + sizeof high, &low, sizeof low);
+    return KL_OK;
 }
 
 enum kl_rc kl_random_secret(struct kl_secret *out, size_t len)

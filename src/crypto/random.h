@@ -15,4 +15,16 @@ KL_MUST_USE enum kl_rc kl_random_secret(struct kl_secret *out, size_t len);
 KL_MUST_USE enum kl_rc kl_random_uuid(unsigned char out[16]);
 extern enum kl_rc (*kl_random_source)(void *out, size_t len);
 
+/*
+ * IVs of 96 bits for one key by SP 800-38D 8.2.2: a random one, then each the one before plus one, so that there is one system call for
+ * many. Not for modes whose IVs nobody may foresee (CBC). { 0 } begins anew, which its owner does in a forked child.
+ */
+#define KL_IV_RUN 256 /* IVs of one random beginning */
+struct kl_iv_run {
+    uint64_t low;
+    uint32_t high;
+    uint32_t left;
+};
+KL_MUST_USE enum kl_rc kl_iv_run_next(struct kl_iv_run *run, uint8_t iv[12]);
+
 #endif

@@ -28,6 +28,7 @@ static const struct algorithm {
 struct kl_envelope {
     struct kl_key *key;
     enum kl_engine engine;
+    struct kl_iv_run *ivs;
     enum kl_envelope_algorithm seals_with;
     struct kl_aead *aeads[ALGORITHMS]; /* each made when first needed */
 };
@@ -37,7 +38,7 @@ uint64_t kl_envelope_number(enum kl_envelope_algorithm algorithm)
     return ((uint64_t)algorithm - 1) << 32 | KL_ENVELOPE_MECHANISM;
 }
 
-enum kl_rc kl_envelope_new(struct kl_key *key, enum kl_engine engine, enum kl_envelope_algorithm wanted, struct kl_envelope **out)
+enum kl_rc kl_envelope_new(struct kl_key *key, const struct kl_envelope_how *how, struct kl_envelope **out)
 {
     bool is_chacha = kl_key_type(key) == KL_TYPE_CHACHA20;
     struct kl_envelope *envelope;
@@ -47,8 +48,9 @@ enum kl_rc kl_envelope_new(struct kl_key *key, enum kl_engine engine, enum kl_en
     envelope = calloc(1, sizeof(*envelope));
     KL_CHECK(envelope, KL_MEMORY);
     envelope->key = kl_key_get(key);
-    envelope->engine = engine;
-    envelope->seals_with = is_chacha ? KL_ENVELOPE_CHACHA20_POLY1305 : wanted;
+    envelope->engine = how->engine;
+    envelope->ivs = how->ivs;
+    envelope->seals_with = is_chacha ? KL_ENVELOPE_CHACHA20_POLY1305 : how->algorithm;
     *out = envelope;
     return KL_OK;
 }
@@ -104,6 +106,7 @@ static enum kl_rc bind_aad(struct bound *bound, struct kl_view beginning, struct
     size_t len = beginning.len + aad.len;
     uint8_t *to = bound->few;
 
+    bound->many = NULL;
     KL_CHECK(aad.len <= KL_ENVELOPE_AAD_MAX, KL_PARAMETER);
     if (len > sizeof(bound->few)) {
         to = bound->many = malloc(len);
@@ -117,13 +120,15 @@ static enum kl_rc bind_aad(struct bound *bound, struct kl_view beginning, struct
 
 static enum kl_rc write_beginning(const struct kl_envelope *envelope, uint8_t *out)
 {
+    size_t nonce_len = algorithms[envelope->seals_with].nonce_len;
     struct kl_view id = kl_key_envelope_id(envelope->key);
 
     memcpy(out, magic, sizeof(magic));
     out[FORMAT_AT] = 1;
     out[ALGORITHM_AT] = (uint8_t)envelope->seals_with;
     memcpy(out + ID_AT, id.data, id.len);
-    return kl_random_fill(out + NONCE_AT, algorithms[envelope->seals_with].nonce_len);
+    if (envelope->ivs && nonce_len == 12) return kl_iv_run_next(envelope->ivs, out + NONCE_AT);
+    return kl_random_fill(out + NONCE_AT, nonce_len);
 }
 
 enum kl_rc kl_envelope_seal(struct kl_envelope *envelope, struct kl_view aad, struct kl_view in, struct kl_out *out)
@@ -132,7 +137,7 @@ enum kl_rc kl_envelope_seal(struct kl_envelope *envelope, struct kl_view aad, st
     struct kl_view beginning = kl_view_of(out->data, NONCE_AT + nonce_len);
     struct kl_aead_params params = { .iv = { out->data + NONCE_AT, nonce_len }, .tag_len = KL_ENVELOPE_TAG_LEN };
     uint8_t *body = out->data + beginning.len;
-    struct bound bound = { .many = NULL };
+    struct bound bound;
     struct kl_aead *aead = NULL;
     enum kl_rc rc;
 
@@ -162,7 +167,7 @@ static enum kl_rc read_header(const struct kl_envelope *envelope, struct kl_view
 static enum kl_rc open_sealed(struct kl_envelope *envelope, struct kl_view aad, struct kl_view in, struct kl_out *out)
 {
     struct kl_aead_params params = { .tag_len = KL_ENVELOPE_TAG_LEN };
-    struct bound bound = { .many = NULL };
+    struct bound bound;
     struct kl_named named = { 0 };
     struct kl_aead *aead = NULL;
     struct kl_view body;

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/rc.h"
 #include "crypto/aead.h"
+#include "crypto/random.h"
 #include "ladder/key.h"
 
 #define KL_ENVELOPE_MECHANISM UINT64_C(0xCB4C0001) /* CKM_KL_ENVELOPE */
@@ -26,14 +27,19 @@ enum kl_envelope_algorithm { KL_ENVELOPE_AES_256_GCM = 1, KL_ENVELOPE_CHACHA20_P
 /* The number that an algorithm's API subkey is derived with, so that no two share one; the first has the mechanism's own. */
 uint64_t kl_envelope_number(enum kl_envelope_algorithm algorithm);
 
+/* How a token's envelopes are made (kl_ladder_envelope). */
+struct kl_envelope_how {
+    enum kl_envelope_algorithm algorithm; /* to seal with, but keys of ChaCha20's type seal with ChaCha20-Poly1305 */
+    enum kl_engine engine;
+    struct kl_iv_run *ivs; /* for nonces of 12 bytes; NULL: each is random. The owner's, who keeps it as long as the envelope */
+};
+
 /*
- * Envelopes of one key. Keyed contexts are made when first needed; one operation at a time. `wanted` is what to seal
- * with (kl_ladder_envelope), but keys of ChaCha20's type seal with ChaCha20-Poly1305; what is opened says itself how it was
+ * Envelopes of one key. Keyed contexts are made when first needed; one operation at a time. What is opened says itself how it was
  * sealed. Keeps a reference to the key. KL_KEY_FUNCTION where the key makes no envelopes.
  */
 struct kl_envelope;
-KL_MUST_USE enum kl_rc kl_envelope_new(struct kl_key *key, enum kl_engine engine, enum kl_envelope_algorithm wanted,
-                                      struct kl_envelope **out);
+KL_MUST_USE enum kl_rc kl_envelope_new(struct kl_key *key, const struct kl_envelope_how *how, struct kl_envelope **out);
 /* NULL is allowed. */
 void kl_envelope_free(struct kl_envelope *envelope);
 /* How much longer than its content a sealed envelope will be. */

@@ -30,9 +30,10 @@ static enum kl_rc choose_engine(const struct kl_ladder *ladder)
 
     if (engine == KL_ENGINE_OPENSSL) kl_aead_set_engine(KL_ENGINE_OPENSSL);
     if (engine == KL_ENGINE_IPSEC_MB && strcmp(kl_aead_engine_name(engine), kl_conf_text(ladder->section, KL_SET_ENGINE)) != 0) {
-        return kl_fail(KL_CONFIG,
-                       "engine = ipsec-mb: the library is not installed (Debian: libipsec-mb1), does not suit this processor, or the module "
-                       "was built without it; engine = auto takes OpenSSL then");
+        return kl_fail(
+            KL_CONFIG,
+            "engine = ipsec-mb: the library is not installed (Debian: libipsec-mb1), does not suit this processor, or the module "
+            "was built without it; engine = auto takes OpenSSL then");
     }
     return KL_OK;
 }
@@ -254,11 +255,14 @@ bool kl_ladder_lists_master(const struct kl_ladder *ladder)
     return kl_conf_is(ladder->section, KL_SET_LIST_MASTER);
 }
 
-enum kl_envelope_algorithm kl_ladder_envelope(const struct kl_ladder *ladder)
+struct kl_envelope_how kl_ladder_envelope(const struct kl_ladder *ladder)
 {
     bool is_xaes = strcmp(kl_conf_text(ladder->section, KL_SET_ENVELOPE), "xaes-256-gcm") == 0;
 
-    return is_xaes ? KL_ENVELOPE_XAES_256_GCM : KL_ENVELOPE_AES_256_GCM;
+    return (struct kl_envelope_how){
+        .algorithm = is_xaes ? KL_ENVELOPE_XAES_256_GCM : KL_ENVELOPE_AES_256_GCM,
+        .engine = kl_ladder_engine(ladder),
+    };
 }
 
 enum kl_engine kl_ladder_engine(const struct kl_ladder *ladder)

@@ -47,8 +47,8 @@ pthread_mutex_t *kl_ladder_lock(struct kl_ladder *ladder);
 const char *kl_ladder_name(const struct kl_ladder *ladder);
 /* Setting `list_master`: whether a search that does not name the master shows it. */
 bool kl_ladder_lists_master(const struct kl_ladder *ladder);
-/* Setting `envelope`: what the token's envelopes are to be sealed with. */
-enum kl_envelope_algorithm kl_ladder_envelope(const struct kl_ladder *ladder);
+/* Settings `envelope` and `engine`: how the token's envelopes are to be sealed; without a pool. */
+struct kl_envelope_how kl_ladder_envelope(const struct kl_ladder *ladder);
 /* Setting `engine`: who encrypts under the token's keys. */
 enum kl_engine kl_ladder_engine(const struct kl_ladder *ladder);
 

@@ -4,6 +4,7 @@
 #include "p11/buffer.h"
 #include "p11/call.h"
 #include "p11/operate.h"
+#include "token/aead_op.h"
 #include "token/op.h"
 
 /* Which function it is, in which session. */
@@ -13,14 +14,14 @@ struct which {
     CK_SESSION_HANDLE session;
 };
 
-static CK_RV once(struct which which, struct kl_view parameter, struct kl_view aad, struct kl_view in, CK_BYTE *out, CK_ULONG *out_len)
+static KL_HOT CK_RV once(struct which which, struct kl_view parameter, struct kl_aead_text text, CK_BYTE *out, CK_ULONG *out_len)
 {
     struct kl_call call;
     struct kl_out room = kl_out_from(out, out_len);
     enum kl_rc rc = kl_call_enter(&call, which.fn, which.session, KL_NEED_SESSION);
 
     if (rc == KL_OK && out_len == NULL) rc = KL_ARG;
-    if (rc == KL_OK) rc = kl_message_once(call.session, which.kind, parameter, aad, in, &room);
+    if (rc == KL_OK) rc = kl_message_once(call.session, which.kind, parameter, &text, &room);
     return kl_call_leave(&call, kl_out_report(&room, out_len, rc));
 }
 
@@ -68,8 +69,8 @@ CK_RV C_MessageEncryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, C
 CK_RV C_EncryptMessage(CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len, CK_BYTE *data,
                        CK_ULONG data_len, CK_BYTE *out, CK_ULONG *out_len)
 {
-    return once(WHICH(C_EncryptMessage, ENCRYPT), kl_view_of(parameter, parameter_len), kl_view_of(aad, aad_len),
-                kl_view_of(data, data_len), out, out_len);
+    return once(WHICH(C_EncryptMessage, ENCRYPT), kl_view_of(parameter, parameter_len),
+                (struct kl_aead_text){ kl_view_of(aad, aad_len), kl_view_of(data, data_len) }, out, out_len);
 }
 
 CK_RV C_EncryptMessageBegin(CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len)
@@ -97,8 +98,8 @@ CK_RV C_MessageDecryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, C
 CK_RV C_DecryptMessage(CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len, CK_BYTE *data,
                        CK_ULONG data_len, CK_BYTE *out, CK_ULONG *out_len)
 {
-    return once(WHICH(C_DecryptMessage, DECRYPT), kl_view_of(parameter, parameter_len), kl_view_of(aad, aad_len),
-                kl_view_of(data, data_len), out, out_len);
+    return once(WHICH(C_DecryptMessage, DECRYPT), kl_view_of(parameter, parameter_len),
+                (struct kl_aead_text){ kl_view_of(aad, aad_len), kl_view_of(data, data_len) }, out, out_len);
 }
 
 CK_RV C_DecryptMessageBegin(CK_SESSION_HANDLE session, void *parameter, CK_ULONG parameter_len, CK_BYTE *aad, CK_ULONG aad_len)

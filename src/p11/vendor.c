@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* The interface "Vendor keyladder": what PKCS #11 has no function for. keyladder/pkcs11.h says what each does. */
+#include <stddef.h>
 #include <string.h>
 
 #include "keyladder/pkcs11.h"
@@ -21,11 +22,12 @@ static enum kl_rc run_item(const struct kl_batch *batch, KL_BATCH_ITEM *theirs)
     rc = kl_batch_item(batch, kl_view_of(mine.pAAD, mine.ulAADLen), kl_view_of(mine.pIn, mine.ulInLen), &room);
     if (rc == KL_OK || rc == KL_BUFFER) mine.ulOutLen = room.len;
     mine.rv = kl_call_answer(KL_FN_C_Encrypt, rc);
-    memcpy(theirs, &mine, sizeof mine);
+    memcpy((CK_BYTE *)theirs + offsetof(KL_BATCH_ITEM, ulOutLen), &mine.ulOutLen, sizeof mine.ulOutLen);
+    memcpy((CK_BYTE *)theirs + offsetof(KL_BATCH_ITEM, rv), &mine.rv, sizeof mine.rv);
     return rc;
 }
 
-static enum kl_rc run(const struct kl_batch *batch, KL_BATCH_ITEM *items, CK_ULONG count)
+static KL_HOT enum kl_rc run(const struct kl_batch *batch, KL_BATCH_ITEM *items, CK_ULONG count)
 {
     enum kl_rc first = KL_OK;
 

@@ -45,20 +45,25 @@ static KL_COLD enum kl_rc make_state(struct kl_op *op, enum kl_aead_algorithm al
     return rc;
 }
 
-/* IV, tag and AAD of what follows. The IV has been chosen. */
-static enum kl_rc take_fields(struct state *state, const struct kl_aead_fields *fields)
+static enum kl_rc check_aad(struct kl_view aad)
 {
-    KL_CHECK(fields->iv && fields->iv_len >= 1 && fields->iv_len <= sizeof state->iv, KL_PARAMETER);
-    KL_CHECK(fields->aad.len <= KL_AEAD_AAD_MAX && (fields->aad.data || fields->aad.len == 0), KL_PARAMETER);
+    KL_CHECK(aad.len <= KL_AEAD_AAD_MAX && (aad.data || aad.len == 0), KL_PARAMETER);
+    return KL_OK;
+}
+
+/* IV and tag of what follows. The IV has been chosen. */
+static enum kl_rc take_iv(struct state *state, const uint8_t *iv, size_t iv_len, size_t tag_len)
+{
+    KL_CHECK(iv && iv_len >= 1 && iv_len <= sizeof state->iv, KL_PARAMETER);
     state->is_started = false;
     state->done = 0;
-    state->tag_len = fields->tag_len;
-    state->iv_len = fields->iv_len;
-    if (fields->iv_len == KL_IV_USUAL)
-        memcpy(state->iv, fields->iv, KL_IV_USUAL);
+    state->tag_len = tag_len;
+    state->iv_len = iv_len;
+    if (iv_len == KL_IV_USUAL)
+        memcpy(state->iv, iv, KL_IV_USUAL);
     else
-        memcpy(state->iv, fields->iv, fields->iv_len);
-    return kl_bulk_set(&state->aad, fields->aad);
+        memcpy(state->iv, iv, iv_len);
+    return KL_OK;
 }
 
 static struct kl_view iv_of(const struct state *state)
@@ -85,7 +90,9 @@ enum kl_rc kl_aead_op_init(struct kl_op *op, enum kl_op_kind kind, enum kl_aead_
     if (!op->state) KL_TRY(make_state(op, algorithm));
     state = op->state;
     if (!fields) return KL_OK;
-    KL_TRY(take_fields(state, fields));
+    KL_TRY(take_iv(state, fields->iv, fields->iv_len, fields->tag_len));
+    KL_TRY(check_aad(fields->aad));
+    KL_TRY(kl_bulk_set(&state->aad, fields->aad));
     return encrypts(kind) ? choose_iv(op, state, fields->iv) : check_iv_to_open(op, state);
 }
 
@@ -246,28 +253,38 @@ static enum kl_rc choose_message_iv(struct kl_op *op, struct state *state, const
     return kl_iv_ring_check(op->session, op->row, iv_of(state), &state->seen);
 }
 
-enum kl_rc kl_aead_message_begin(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view aad)
+static enum kl_rc begin_message(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view aad)
 {
-    struct kl_aead_fields fields = { message->iv, message->iv_len, aad, message->tag_len };
     struct state *state = op->state;
 
-    KL_TRY(take_fields(state, &fields));
+    KL_TRY(take_iv(state, message->iv, message->iv_len, message->tag_len));
+    KL_TRY(check_aad(aad));
     return encrypts(kind) ? choose_message_iv(op, state, message) : check_iv_to_open(op, state);
 }
 
-enum kl_rc kl_aead_message_once(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view in,
+enum kl_rc kl_aead_message_begin(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view aad)
+{
+    struct state *state = op->state;
+
+    KL_TRY(begin_message(op, kind, message, aad));
+    return kl_bulk_set(&state->aad, aad);
+}
+
+enum kl_rc kl_aead_message_once(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, const struct kl_aead_text *text,
                                 struct kl_out *out)
 {
     struct state *state = op->state;
-    struct kl_aead_params params = params_of(state);
+    struct kl_aead_params params;
 
+    KL_TRY(begin_message(op, kind, message, text->aad));
+    params = (struct kl_aead_params){ iv_of(state), text->aad, state->tag_len };
     if (encrypts(kind)) {
         KL_TRY(use_iv(op, state));
-        KL_TRY(kl_aead_seal(state->aead, &params, in, out->data, message->tag));
+        KL_TRY(kl_aead_seal(state->aead, &params, text->in, out->data, message->tag));
     } else {
-        KL_TRY(kl_aead_open(state->aead, &params, in, message->tag, out->data));
+        KL_TRY(kl_aead_open(state->aead, &params, text->in, message->tag, out->data));
     }
-    out->len = in.len;
+    out->len = text->in.len;
     return KL_OK;
 }
 

@@ -36,8 +36,12 @@ void kl_aead_op_clear(struct kl_op *op);
  * gives everything with the last part and nothing before. KL_CIPHERTEXT, KL_PARAMETER, KL_DATA_LENGTH.
  */
 KL_MUST_USE enum kl_rc kl_aead_message_begin(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view aad);
-KL_MUST_USE enum kl_rc kl_aead_message_once(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view in,
-                                            struct kl_out *out);
+struct kl_aead_text {
+    struct kl_view aad;
+    struct kl_view in;
+};
+KL_MUST_USE enum kl_rc kl_aead_message_once(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message,
+                                            const struct kl_aead_text *text, struct kl_out *out);
 KL_MUST_USE enum kl_rc kl_aead_message_next_len(const struct kl_op *op, enum kl_op_kind kind, size_t in_len, bool is_last, size_t *out_len);
 KL_MUST_USE enum kl_rc kl_aead_message_next(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view in,
                                             bool is_last, struct kl_out *out);

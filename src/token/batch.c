@@ -5,7 +5,6 @@
 #include "token/op_inner.h"
 #include "token/session.h"
 
-/* An Init with the key of the one before finds everything in its place and only takes the associated data. */
 static enum kl_rc init(const struct kl_batch *batch, struct kl_view aad)
 {
     union { /* the structure knows no const; the mechanism only reads */
@@ -33,7 +32,10 @@ enum kl_rc kl_batch_item(const struct kl_batch *batch, struct kl_view aad, struc
     struct kl_op *op = &batch->session->ops[batch->kind];
     enum kl_rc rc;
 
-    KL_TRY(init(batch, aad));
+    /* The session has been locked since kl_batch_begin: the key is that one's, and what has happened to it since is noticed below. */
+    KL_TRY(op->state ? op->mech->init(op, batch->kind, aad) : init(batch, aad));
+    op->is_multi_part = false;
+    op->is_active = true;
     rc = kl_op_once(batch->session, batch->kind, in, out);
     if (op->is_active) kl_op_end(op);
     return rc;

@@ -47,34 +47,20 @@ KL_COLD enum kl_rc kl_iv_judge(const struct kl_op *op, bool is_aead, struct kl_v
     return kl_policy_iv(token->policy, &deed, makes);
 }
 
-/*
- * Random bytes are fetched for several IVs at a time: a system call for each would cost more than the encryption. What is left
- * over is not used in another second, nor in a forked child (kl_op_inherit), lest two processes come to use the same.
- */
-static KL_COLD enum kl_rc draw(const struct kl_op *op, uint8_t *iv, size_t len)
+/* By counting on from a random one where the mode allows that. */
+static KL_COLD enum kl_rc draw(struct kl_op *op, bool is_aead, uint8_t *iv, size_t len)
 {
-    struct kl_iv_pool *pool = &op->session->pool;
-
-    if (len > sizeof pool->bytes) return kl_random_fill(iv, len);
-    if (pool->left < len || pool->second != op->second) {
-        pool->left = 0;
-        KL_TRY(kl_random_fill(pool->bytes, sizeof pool->bytes));
-        pool->left = sizeof pool->bytes;
-        pool->second = op->second;
-    }
-    pool->left -= len;
-    memcpy(iv, pool->bytes + pool->left, len);
-    return KL_OK;
+    return is_aead && len == KL_IV_USUAL ? kl_iv_run_next(&op->ivs, iv) : kl_random_fill(iv, len);
 }
 
-enum kl_rc kl_iv_choose(const struct kl_op *op, bool is_aead, uint8_t *iv, size_t len, void *theirs)
+enum kl_rc kl_iv_choose(struct kl_op *op, bool is_aead, uint8_t *iv, size_t len, void *theirs)
 {
     bool makes = false;
 
     if (is_usual(op, iv, len)) return KL_OK;
     KL_TRY(kl_iv_judge(op, is_aead, kl_view_of(iv, len), &makes));
     if (!makes) return KL_OK;
-    KL_TRY(draw(op, iv, len));
+    KL_TRY(draw(op, is_aead, iv, len));
     memcpy(theirs, iv, len);
     return KL_OK;
 }
@@ -93,11 +79,11 @@ static void put_bits(const struct kl_message *message, const uint8_t *fresh)
     memcpy(message->iv + whole + 1, fresh + whole + 1, message->iv_len - whole - 1);
 }
 
-static enum kl_rc by_random(const struct kl_op *op, const struct kl_message *message)
+static enum kl_rc by_random(struct kl_op *op, const struct kl_message *message)
 {
     uint8_t fresh[KL_AEAD_IV_MAX];
 
-    KL_TRY(draw(op, fresh, message->iv_len));
+    KL_TRY(draw(op, message->fixed_bits == 0, fresh, message->iv_len));
     put_bits(message, fresh);
     return KL_OK;
 }

@@ -13,7 +13,8 @@ struct kl_key_ring {
     uint8_t key[KL_ROW_ID_LEN];
     uint64_t used; /* IVs taken in, and keys that the ring has been given to */
     struct kl_iv ivs[KL_IV_RING];
-    uint8_t sieve[SIEVE]; /* how many of them fall through each hole: where none does, none need be looked at */
+    uint8_t holes[KL_IV_RING]; /* where each fell through the sieve */
+    uint8_t sieve[SIEVE];      /* how many of them fall through each hole: where none does, none need be looked at */
     unsigned next;
     unsigned count;
 };
@@ -58,11 +59,11 @@ static enum kl_rc shorten(struct kl_view iv, struct kl_iv *out)
     return KL_OK;
 }
 
-static size_t hole_of(const struct kl_iv *iv)
+static uint8_t hole_of(const struct kl_iv *iv)
 {
-    return (size_t)(((iv->words[0] ^ iv->words[1] << 17) * UINT64_C(0x9E3779B97F4A7C15)) >> 56);
+    return (uint8_t)(((iv->words[0] ^ iv->words[1] << 17) * UINT64_C(0x9E3779B97F4A7C15)) >> 56);
 }
-_Static_assert(SIEVE == 1 << 8, "the highest byte of a hash");
+_Static_assert(SIEVE == UINT8_MAX + 1, "the highest byte of a hash");
 
 /* Under a key that it has seen nothing of. */
 static void ring_clear(struct kl_key_ring *ring)
@@ -144,10 +145,11 @@ static void take_in(struct kl_key_ring *ring, const struct kl_iv *iv)
     struct kl_iv *place = &ring->ivs[ring->next];
 
     if (ring->count == KL_IV_RING)
-        ring->sieve[hole_of(place)]--;
+        ring->sieve[ring->holes[ring->next]]--;
     else
         ring->count++;
     *place = *iv;
+    ring->holes[ring->next] = hole_of(iv);
     ring->sieve[hole_of(iv)]++;
     ring->next = (ring->next + 1) % KL_IV_RING;
     ring->used++;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* CKM_AES_GCM (v3.1 6.13.3; DESIGN section 7 on IVs and tags): operations, messages, and authenticated wrapping (v3.2 5.18.6). */
+#include <stddef.h>
 #include <string.h>
 
 #include "crypto/aead.h"
@@ -68,22 +69,24 @@ static KL_HOT enum kl_rc init(struct kl_op *op, enum kl_op_kind kind, struct kl_
     return kl_aead_op_init(op, kind, KL_AEAD_AES_GCM, &fields);
 }
 
+#define AT(field) (parameter.data + offsetof(CK_GCM_MESSAGE_PARAMS, field))
+
 static enum kl_rc read_message(struct kl_view parameter, struct kl_message *out)
 {
-    CK_GCM_MESSAGE_PARAMS params;
+    CK_ULONG tag_bits;
 
-    KL_CHECK(parameter.data && parameter.len == sizeof params, KL_PARAMETER);
-    memcpy(&params, parameter.data, sizeof params);
-    KL_TRY(check_tag(params.ulTagBits));
-    KL_CHECK(params.pIv && params.pTag, KL_PARAMETER);
+    KL_CHECK(parameter.data && parameter.len == sizeof(CK_GCM_MESSAGE_PARAMS), KL_PARAMETER);
+    tag_bits = number_at(AT(ulTagBits));
+    KL_TRY(check_tag(tag_bits));
     *out = (struct kl_message){
-        .iv = params.pIv,
-        .iv_len = params.ulIvLen,
-        .fixed_bits = params.ulIvFixedBits,
-        .generator = params.ivGenerator,
-        .tag = params.pTag,
-        .tag_len = params.ulTagBits / 8,
+        .iv = pointer_at(AT(pIv)),
+        .iv_len = number_at(AT(ulIvLen)),
+        .fixed_bits = number_at(AT(ulIvFixedBits)),
+        .generator = number_at(AT(ivGenerator)),
+        .tag = pointer_at(AT(pTag)),
+        .tag_len = tag_bits / 8,
     };
+    KL_CHECK(out->iv && out->tag, KL_PARAMETER);
     return KL_OK;
 }
 

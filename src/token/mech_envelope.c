@@ -18,11 +18,13 @@ struct state {
 static enum kl_rc make_state(struct kl_op *op)
 {
     const struct kl_token *token = op->session->token;
+    struct kl_envelope_how how = kl_ladder_envelope(token->ladder);
     struct state *state = calloc(1, sizeof *state);
     enum kl_rc rc;
 
     KL_CHECK(state, KL_MEMORY);
-    rc = kl_envelope_new(op->key, token->engine, kl_ladder_envelope(token->ladder), &state->envelope);
+    how.ivs = &op->ivs;
+    rc = kl_envelope_new(op->key, &how, &state->envelope);
     if (rc == KL_OK)
         op->state = state;
     else

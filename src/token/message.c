@@ -22,8 +22,8 @@ static void leave_message(struct kl_op *op)
     op->mech->end(op);
 }
 
-enum kl_rc kl_message_once(struct kl_session *session, enum kl_op_kind kind, struct kl_view parameter, struct kl_view aad,
-                           struct kl_view in, struct kl_out *out)
+enum kl_rc kl_message_once(struct kl_session *session, enum kl_op_kind kind, struct kl_view parameter, const struct kl_aead_text *text,
+                           struct kl_out *out)
 {
     enum kl_answer answer = KL_GO_ON;
     struct kl_message message;
@@ -31,12 +31,11 @@ enum kl_rc kl_message_once(struct kl_session *session, enum kl_op_kind kind, str
     enum kl_rc rc;
 
     KL_TRY(enter(session, kind, false, &op));
-    KL_CHECK(in.len <= KL_GCM_DATA_MAX, KL_DATA_LENGTH);
+    KL_CHECK(text->in.len <= KL_GCM_DATA_MAX, KL_DATA_LENGTH);
     KL_TRY(op->mech->message(parameter, &message));
-    rc = kl_op_look_at_room(in.len, in, out, &answer);
+    rc = kl_op_look_at_room(text->in.len, text->in, out, &answer);
     if (answer == KL_ANSWERED || rc != KL_OK) return rc;
-    rc = kl_aead_message_begin(op, kind, &message, aad);
-    if (rc == KL_OK) rc = kl_aead_message_once(op, kind, &message, in, out);
+    rc = kl_aead_message_once(op, kind, &message, text, out);
     leave_message(op);
     return rc;
 }

@@ -27,9 +27,23 @@ static CK_ULONG epoch_of(const struct kl_session *session)
     return atomic_load_explicit(&token->login_epoch, memory_order_acquire);
 }
 
+/* Operations that hold a key and what was made of it. Written when one takes another key, never when it goes on with its own. */
+static _Atomic size_t keyed;
+
+size_t kl_op_keyed(void)
+{
+    return atomic_load_explicit(&keyed, memory_order_relaxed);
+}
+
+void kl_op_count_keyed(size_t count)
+{
+    atomic_store(&keyed, count);
+}
+
 /* Lets go of key, object and state. */
 static KL_COLD void let_go(struct kl_op *op)
 {
+    if (op->key) atomic_fetch_sub_explicit(&keyed, 1, memory_order_relaxed);
     if (op->state) op->mech->clear(op);
     kl_key_put(op->key);
     kl_snapshot_put(op->shot);
@@ -69,6 +83,28 @@ void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle)
     }
 }
 
+size_t kl_op_forget_idle(struct kl_session *session, int64_t before)
+{
+    size_t count = 0;
+
+    for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
+        struct kl_op *op = &session->ops[kind];
+
+        if (op->is_active || !op->key || op->second >= before) continue;
+        let_go(op);
+        count++;
+    }
+    return count;
+}
+
+size_t kl_op_count_keys(const struct kl_session *session)
+{
+    size_t count = 0;
+
+    for (size_t kind = 0; kind < KL_OP_FIND; kind++) count += session->ops[kind].key != NULL;
+    return count;
+}
+
 /* Two processes that both end it would use one IV for two messages. */
 static bool is_about_an_iv(const struct kl_op *op, enum kl_op_kind kind)
 {
@@ -78,11 +114,10 @@ static bool is_about_an_iv(const struct kl_op *op, enum kl_op_kind kind)
 
 void kl_op_inherit(struct kl_session *session)
 {
-    session->pool.left = 0;
     for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
         struct kl_op *op = &session->ops[kind];
 
-        op->iv_numbers_left = 0;
+        op->ivs.left = op->iv_numbers_left = 0;
         if (!op->is_active || !op->mech || !is_about_an_iv(op, (enum kl_op_kind)kind)) continue;
         op->is_active = op->is_in_message = false;
         /* Of no login that ever was: the next Init lets go of the state, and makes another. */
@@ -118,7 +153,9 @@ static enum kl_rc attach(struct kl_session *session, struct kl_op *op, const str
         CK_ULONG epoch = epoch_of(session);
 
         if (op->mech) let_go(op);
+        if (kl_op_keyed() >= KL_KEYED_MAX) kl_session_forget_idle(session);
         KL_TRY(kl_hold_key(hold, &key));
+        atomic_fetch_add_explicit(&keyed, 1, memory_order_relaxed);
         op->mech = mech;
         op->key = key;
         op->object = hold->object;
@@ -133,6 +170,8 @@ static enum kl_rc attach(struct kl_session *session, struct kl_op *op, const str
         hold->shot = NULL;
     }
     op->second = kl_shelf_second();
+    /* Once a second at most: where a whole machine is copied as it runs, both copies count on, but not for long. */
+    op->ivs.left = 0;
     return KL_OK;
 }
 

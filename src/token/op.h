@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/rc.h"
+#include "crypto/random.h"
 #include "keyladder/pkcs11.h"
 
 struct kl_session;
@@ -50,6 +51,7 @@ struct kl_op {
     CK_ULONG login_epoch; /* kl_token.login_epoch at Init */
     int64_t second;       /* kl_shelf_second() when object and policy were last looked at */
     uint8_t row[16];      /* the key's row id */
+    struct kl_iv_run ivs; /* that the token makes */
     uint64_t iv_number;   /* the next of those that it has of the key's counter */
     uint32_t iv_numbers_left;
     struct kl_session *session;
@@ -77,8 +79,9 @@ KL_MUST_USE enum kl_rc kl_op_verify_final(struct kl_session *session, struct kl_
 /* --- messages (v3.0 5.9, 5.11), in message.c; `kind` is one of KL_OP_MESSAGE_… --- */
 
 /* C_EncryptMessage, C_DecryptMessage. out->data NULL asks for the length. */
-KL_MUST_USE enum kl_rc kl_message_once(struct kl_session *session, enum kl_op_kind kind, struct kl_view parameter, struct kl_view aad,
-                                       struct kl_view in, struct kl_out *out);
+struct kl_aead_text;
+KL_MUST_USE enum kl_rc kl_message_once(struct kl_session *session, enum kl_op_kind kind, struct kl_view parameter,
+                                       const struct kl_aead_text *text, struct kl_out *out);
 /* C_EncryptMessageBegin, C_DecryptMessageBegin. */
 KL_MUST_USE enum kl_rc kl_message_begin(struct kl_session *session, enum kl_op_kind kind, struct kl_view parameter, struct kl_view aad);
 /* C_EncryptMessageNext, C_DecryptMessageNext; `is_last`: CKF_END_OF_MESSAGE. */
@@ -97,6 +100,17 @@ void kl_op_clear_all(struct kl_session *session);
 void kl_op_inherit(struct kl_session *session);
 /* Ends operations under a key and lets go of what idle ones keep of it; CK_INVALID_HANDLE: under any key. */
 void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle);
+
+/*
+ * Operations keep their key's expanded form for the next Init; in a process with many sessions that is much locked memory. From
+ * this many on, whoever needs one more first takes those away that have lain unused longest, as far as that can be told.
+ */
+#define KL_KEYED_MAX 1024
+size_t kl_op_keyed(void);
+void kl_op_count_keyed(size_t count);
+/* Lets go of what ended operations of a locked session keep that no Init has looked at since the second `before`; how many. */
+size_t kl_op_forget_idle(struct kl_session *session, int64_t before);
+size_t kl_op_count_keys(const struct kl_session *session);
 
 /* C_GetMechanismList, C_GetMechanismInfo, from the table in mech.c: what the token's policy offers. */
 CK_ULONG kl_mech_count(const struct kl_token *token);

@@ -6,6 +6,7 @@
 
 #include "ladder/ladder.h"
 #include "token/object.h"
+#include "token/shelf.h"
 
 /* --- the table --------------------------------------------------------- */
 
@@ -257,6 +258,40 @@ void kl_session_forget_key(struct kl_token *token, CK_OBJECT_HANDLE key)
     }
 }
 
+enum { FEW = 32, LOOKS = 2048 };
+
+/* One that is in a call is passed over: it is in use. */
+static size_t forget_idle_of(struct kl_session *session, int64_t before)
+{
+    size_t count = 0;
+
+    if (atomic_load(&session->handle) == 0 || pthread_mutex_trylock(&session->lock) != 0) return 0;
+    if (atomic_load(&session->handle) != 0) count = kl_op_forget_idle(session, before);
+    pthread_mutex_unlock(&session->lock);
+    return count;
+}
+
+/*
+ * Round the table from where the last one stopped, first for what has lain since an earlier second, then for whatever is idle.
+ * With the table locked, so that a fork does not find a session in somebody's hands on our account.
+ */
+void kl_session_forget_idle(const struct kl_session *mine)
+{
+    static CK_ULONG hand;
+    int64_t now = kl_shelf_second();
+    CK_ULONG count = atomic_load(&made);
+    CK_ULONG looks = count < LOOKS ? count : LOOKS;
+    size_t freed = 0;
+
+    pthread_mutex_lock(&table_lock);
+    for (CK_ULONG i = 0; freed < FEW && i < 2 * looks; i++) {
+        struct kl_session *session = slot_at(hand++ % count);
+
+        if (session != mine) freed += forget_idle_of(session, i < looks ? now : now + 1);
+    }
+    pthread_mutex_unlock(&table_lock);
+}
+
 enum kl_rc kl_session_info(struct kl_session *session, CK_SESSION_INFO *info)
 {
     static const CK_STATE states[][2] = {
@@ -306,6 +341,7 @@ void kl_session_abandon_all(void)
      */
     table_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     first_free = 0;
+    kl_op_count_keyed(0);
     for (CK_ULONG slot = atomic_load(&made); slot-- > 0;) {
         struct kl_session *session = slot_at(slot);
 
@@ -340,17 +376,20 @@ static void inherit(struct kl_session *session)
 bool kl_session_inherit_all(void)
 {
     bool is_whole = true;
+    size_t keyed = 0;
 
     for (CK_ULONG slot = 0; slot < atomic_load(&made); slot++) {
         struct kl_session *session = slot_at(slot);
 
         if (pthread_mutex_trylock(&session->lock) == 0) {
             inherit(session);
+            keyed += kl_op_count_keys(session);
             pthread_mutex_unlock(&session->lock);
         } else {
             bury(session);
             is_whole = false;
         }
     }
+    kl_op_count_keyed(keyed);
     return is_whole;
 }

@@ -20,23 +20,15 @@
 
 struct kl_iv_ring;
 
-/* Random bytes for IVs to come (token/iv_make.c). */
-struct kl_iv_pool {
-    int64_t second; /* in which they were drawn */
-    size_t left;
-    uint8_t bytes[192];
-};
-
 /* Locks are taken in this order: a session, its token's, the table's. Aligned so that no two sessions write to one cache line. */
 struct kl_session {
     _Alignas(64) pthread_mutex_t lock; /* held for the call */
     _Atomic CK_SESSION_HANDLE handle;  /* 0 while the slot is free */
     struct kl_token *_Atomic token;
     bool is_rw;
-    CK_ULONG device_error;    /* CK_SESSION_INFO.ulDeviceError */
-    struct kl_op ops[KL_OPS]; /* one slot per kind of operation */
-    struct kl_iv_ring *ivs;   /* IVs that produced ciphertext here (token/op.h) */
-    struct kl_iv_pool pool;
+    CK_ULONG device_error;         /* CK_SESSION_INFO.ulDeviceError */
+    struct kl_op ops[KL_OPS];      /* one slot per kind of operation */
+    struct kl_iv_ring *ivs;        /* IVs that produced ciphertext here (token/op.h) */
     CK_SESSION_HANDLE last_handle; /* the table's: what this slot was known as, or 0; and the next free slot */
     CK_ULONG next_free;
 };
@@ -53,6 +45,8 @@ KL_MUST_USE enum kl_rc kl_session_close_all(struct kl_token *token);
 void kl_session_end_operations(struct kl_token *token);
 /* Ends what uses one key, CK_INVALID_HANDLE: any key, in every session of the token. */
 void kl_session_forget_key(struct kl_token *token, CK_OBJECT_HANDLE key);
+/* Frees what idle operations of other sessions keep of their keys (KL_KEYED_MAX); `mine` is locked by the caller. */
+void kl_session_forget_idle(const struct kl_session *mine);
 KL_MUST_USE enum kl_rc kl_session_info(struct kl_session *session, CK_SESSION_INFO *info);
 /* One load. */
 bool kl_session_is_open(CK_SESSION_HANDLE handle);

@@ -113,7 +113,7 @@ static struct kl_envelope *make_envelope(struct kl_key *key, enum kl_envelope_al
 {
     struct kl_envelope *envelope = NULL;
 
-    CU_ASSERT_FATAL(kl_envelope_new(key, KL_ENGINE_AUTO, wanted, &envelope) == KL_OK);
+    CU_ASSERT_FATAL(kl_envelope_new(key, &(struct kl_envelope_how){ .algorithm = wanted }, &envelope) == KL_OK);
     kl_key_put(key);
     return envelope;
 }
@@ -345,7 +345,8 @@ static void an_imported_key_makes_no_envelope(void)
     uint8_t header[KL_STREAM_HEADER_LEN];
 
     CU_ASSERT_FATAL(kl_secret_new(&value, 32) == KL_OK && kl_key_new(&value, KL_TYPE_AES, false, &key) == KL_OK);
-    CU_ASSERT(kl_envelope_new(key, KL_ENGINE_AUTO, KL_ENVELOPE_AES_256_GCM, &envelope) == KL_KEY_FUNCTION && envelope == NULL);
+    CU_ASSERT(kl_envelope_new(key, &(struct kl_envelope_how){ .algorithm = KL_ENVELOPE_AES_256_GCM }, &envelope) == KL_KEY_FUNCTION &&
+              envelope == NULL);
     CU_ASSERT(kl_stream_encrypt(key, kl_view_text("aad"), header, &stream) == KL_KEY_FUNCTION);
     kl_key_put(key);
 }
@@ -411,7 +412,7 @@ static enum kl_rc attempt(const struct attempt *it, struct kl_out *out)
     static const uint8_t many[300]; /* more associated data than go on the stack */
     struct kl_view aad = kl_view_of(many, sizeof(many));
     struct kl_envelope *envelope = NULL;
-    enum kl_rc rc = kl_envelope_new(it->key, KL_ENGINE_AUTO, it->kind->wanted, &envelope);
+    enum kl_rc rc = kl_envelope_new(it->key, &(struct kl_envelope_how){ .algorithm = it->kind->wanted }, &envelope);
 
     if (rc == KL_OK) {
         rc = it->sealed.len > 0 ? kl_envelope_open(envelope, aad, it->sealed, out)

@@ -366,11 +366,11 @@ static void envelopes_are_to_be_sealed_with_what_is_set(void)
     char command[512];
 
     BEGIN();
-    CU_ASSERT(kl_ladder_envelope(at.ladder) == KL_ENVELOPE_AES_256_GCM);
+    CU_ASSERT(kl_ladder_envelope(at.ladder).algorithm == KL_ENVELOPE_AES_256_GCM);
     snprintf(command, sizeof(command), "sed -i 's/^roots = local/roots = local\\nenvelope = xaes-256-gcm/' %s", at.conf_path);
     CU_ASSERT_FATAL(system(command) == 0);
     CU_ASSERT(fixture_reopen(&at));
-    CU_ASSERT(kl_ladder_envelope(at.ladder) == KL_ENVELOPE_XAES_256_GCM);
+    CU_ASSERT(kl_ladder_envelope(at.ladder).algorithm == KL_ENVELOPE_XAES_256_GCM);
     END();
 }
 

@@ -16,6 +16,7 @@
 #include "fixture.h"
 #include "ladder/envelope.h"
 #include "ladder/ladder.h"
+#include "token/aead_op.h"
 #include "token/batch.h"
 #include "token/draft.h"
 #include "token/hold.h"
@@ -205,7 +206,7 @@ static enum kl_rc messages_by(CK_GENERATOR_FUNCTION generator)
     KL_TRY(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &mechanism, gcm_key));
     KL_TRY(kl_message_begin(session, KL_OP_MESSAGE_ENCRYPT, parameter, aad));
     KL_TRY(kl_message_next(session, KL_OP_MESSAGE_ENCRYPT, parameter, kl_view_of(NULL, 0), true, &opened));
-    KL_TRY(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, parameter, aad, kl_view_of(plain, 40), &out));
+    KL_TRY(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, parameter, &(struct kl_aead_text){ aad, kl_view_of(plain, 40) }, &out));
     KL_TRY(kl_message_begin(session, KL_OP_MESSAGE_ENCRYPT, parameter, aad));
     KL_TRY(kl_message_next(session, KL_OP_MESSAGE_ENCRYPT, parameter, kl_view_of(plain, 20), false, &out));
     KL_TRY(kl_message_next(session, KL_OP_MESSAGE_ENCRYPT, parameter, kl_view_of(plain + 20, 20), true, &rest));

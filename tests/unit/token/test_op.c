@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "fixture.h"
 #include "ladder/envelope.h"
+#include "token/aead_op.h"
 #include "token/batch.h"
 #include "token/mech.h"
 
@@ -473,7 +474,8 @@ static void an_iv_that_another_operation_has_used_meanwhile_is_refused(void)
     begin();
     CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &gcm, key), KL_OK);
     CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_OK);
-    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, parameter, nothing, kl_view_text("x"), &room), KL_OK);
+    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, parameter, &(struct kl_aead_text){ nothing, kl_view_text("x") }, &room),
+                    KL_OK);
     memset(out, 0x55, sizeof out);
     CU_ASSERT_EQUAL(once(KL_OP_ENCRYPT, "y", 1, out, &len), KL_PARAMETER);
     CU_ASSERT_EQUAL(out[0], 0x55);
@@ -916,22 +918,82 @@ static void an_init_of_messages_has_the_parameter_of_one_or_none(void)
     end();
 }
 
+static void keys_that_lie_idle_in_many_sessions_are_let_go(void)
+{
+    enum { MANY = KL_KEYED_MAX + 300, BEGUN = 5 };
+    static struct kl_session *sessions[MANY];
+    uint8_t out[64];
+    struct kl_session *first;
+    size_t len;
+
+    begin();
+    first = session;
+    for (size_t i = 0; i < MANY; i++) {
+        session = sessions[i] = session_new(CKF_RW_SESSION);
+        if (i < BEGUN) {
+            next_iv();
+            CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_OK);
+        } else {
+            seal_ten(out);
+        }
+        CU_ASSERT(kl_op_keyed() <= KL_KEYED_MAX);
+    }
+    CU_ASSERT(kl_op_keyed() > KL_KEYED_MAX / 2);
+    /* What was begun is still there, and what was let go comes back with the next Init. */
+    for (size_t i = 0; i < BEGUN; i++) {
+        session = sessions[i];
+        len = sizeof out;
+        CU_ASSERT_EQUAL(once(KL_OP_ENCRYPT, "0123456789", 10, out, &len), KL_OK);
+    }
+    for (size_t i = BEGUN; i < 50; i++) {
+        session = sessions[i];
+        seal_ten(out);
+    }
+    for (size_t i = 0; i < MANY; i++) session_end(sessions[i]);
+    session = first;
+    seal_ten(out);
+    CU_ASSERT_EQUAL(kl_op_keyed(), 1);
+    end();
+    CU_ASSERT_EQUAL(kl_op_keyed(), 0);
+}
+
+static void what_was_used_last_is_let_go_last(void)
+{
+    enum { MANY = KL_KEYED_MAX };
+    static struct kl_session *sessions[MANY];
+    struct kl_session *first;
+    uint8_t out[64];
+
+    begin();
+    first = session;
+    for (size_t i = 0; i < MANY; i++) {
+        /* The second half in a later second. */
+        if (i == MANY / 2) second++;
+        session = sessions[i] = session_new(CKF_RW_SESSION);
+        seal_ten(out);
+    }
+    session = first;
+    seal_ten(out);
+    for (size_t i = MANY / 2; i < MANY; i++) CU_ASSERT_EQUAL(kl_op_count_keys(sessions[i]), 1);
+    CU_ASSERT(kl_op_keyed() < KL_KEYED_MAX);
+    for (size_t i = 0; i < MANY; i++) session_end(sessions[i]);
+    session = first;
+    end();
+}
+
 static void more_fixed_bits_than_the_iv_has_are_refused(void)
 {
     uint8_t tag[16], out[8];
     CK_GCM_MESSAGE_PARAMS gcm = { iv, 12, 97, CKG_GENERATE_RANDOM, tag, 128 };
     CK_MECHANISM mechanism = { CKM_AES_GCM, NULL, 0 };
+    const struct kl_aead_text text = { { NULL, 0 }, kl_view_text("12345678") };
     struct kl_out room = { out, sizeof out, 0 };
 
     begin();
     CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &mechanism, key), KL_OK);
-    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, kl_view_of(&gcm, sizeof gcm), kl_view_of(NULL, 0),
-                                    kl_view_of("12345678", 8), &room),
-                    KL_PARAMETER);
+    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, kl_view_of(&gcm, sizeof gcm), &text, &room), KL_PARAMETER);
     gcm.ulIvFixedBits = 0;
-    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, kl_view_of(&gcm, sizeof gcm), kl_view_of(NULL, 0),
-                                    kl_view_of("12345678", 8), &room),
-                    KL_OK);
+    CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, kl_view_of(&gcm, sizeof gcm), &text, &room), KL_OK);
     end();
 }
 
@@ -967,4 +1029,5 @@ UNIT_MAIN("token/op", UNIT(a_question_for_the_length_keeps_the_operation), UNIT(
           UNIT(under_strict_what_is_refused_binds_nothing), UNIT(what_is_offered_is_what_has_functions),
           UNIT(a_search_is_no_operation_with_a_key), UNIT(an_envelope_has_bounds_and_is_not_made_in_place),
           UNIT(a_batch_is_made_of_envelopes), UNIT(an_init_of_messages_has_the_parameter_of_one_or_none),
+          UNIT(keys_that_lie_idle_in_many_sessions_are_let_go), UNIT(what_was_used_last_is_let_go_last),
           UNIT(more_fixed_bits_than_the_iv_has_are_refused), UNIT(more_than_is_withheld_is_refused_before_it_is_read))
