@@ -342,6 +342,19 @@ static void check_process(struct doctor *doctor)
     if (doctor->said == 0) say(doctor, OK, NULL, "no core dumps, and no looking into other processes' memory");
 }
 
+static void check_engine(struct doctor *doctor)
+{
+    enum kl_engine wanted = kl_ladder_engine(doctor->cli->ladder);
+    const char *name = kl_aead_engine_name(wanted);
+
+    if (wanted == KL_ENGINE_AUTO && strcmp(name, "openssl") == 0) {
+        say(doctor, NOTE, "apt-get install libipsec-mb1, if the processor has AES instructions: encryption is then two to four times as fast.",
+            "AES-GCM is done by openssl");
+        return;
+    }
+    say(doctor, OK, NULL, "AES-GCM is done by %s", name);
+}
+
 static void check_module(struct doctor *doctor)
 {
     const char *path = kl_cli_option(doctor->cli, KL_OPT_MODULE);
@@ -358,7 +371,7 @@ static void check_module(struct doctor *doctor)
     } else if (dlsym(module, "C_GetFunctionList") == NULL || dlsym(module, "C_GetInterface") == NULL) {
         say(doctor, WRONG, NULL, "%s is no PKCS #11 module", path);
     } else {
-        say(doctor, OK, NULL, "%s loads; AES-GCM by %s", path, kl_aead_engine_name(KL_ENGINE_AUTO));
+        say(doctor, OK, NULL, "%s loads", path);
     }
     if (module != NULL) dlclose(module);
 }
@@ -377,6 +390,7 @@ static const struct {
     { "memory", check_memory },
     { "clock", check_clock },
     { "process", check_process },
+    { "engine", check_engine },
     { "module", check_module },
 };
 

@@ -1,7 +1,19 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "base/bytes.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define LINE ((size_t)64)
+
+void *kl_lines_new(size_t size)
+{
+    size_t whole = (size + LINE - 1) / LINE * LINE;
+    void *lines = aligned_alloc(LINE, whole);
+
+    if (lines != NULL) memset(lines, 0, whole);
+    return lines;
+}
 
 struct kl_view kl_view_text(const char *text)
 {

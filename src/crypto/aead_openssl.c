@@ -59,7 +59,7 @@ static enum kl_rc ctx_make(const struct context *context, bool encrypt, EVP_CIPH
     return KL_OK;
 }
 
-static enum kl_rc direction_make(const struct context *context, struct direction *direction, bool encrypt)
+static KL_COLD enum kl_rc direction_make(const struct context *context, struct direction *direction, bool encrypt)
 {
     enum kl_rc rc;
 
@@ -72,7 +72,7 @@ static enum kl_rc direction_make(const struct context *context, struct direction
 }
 
 /* After a failure nobody knows what the context holds: the next operation makes a new one. */
-static enum kl_rc give_up(struct direction *direction, const char *what)
+static KL_COLD enum kl_rc give_up(struct direction *direction, const char *what)
 {
     enum kl_rc rc = kl_crypto_failed(what);
 
@@ -123,7 +123,7 @@ static enum kl_rc tag_check(struct direction *direction, const uint8_t *tag, siz
     return EVP_CipherFinal_ex(direction->ctx, none, &len) == 1 ? KL_OK : KL_CIPHERTEXT;
 }
 
-static enum kl_rc seal(void *room, const struct kl_aead_params *params, struct kl_view in, uint8_t *out, uint8_t *tag)
+static KL_HOT enum kl_rc seal(void *room, const struct kl_aead_params *params, struct kl_view in, uint8_t *out, uint8_t *tag)
 {
     struct context *context = room;
 
@@ -132,7 +132,7 @@ static enum kl_rc seal(void *room, const struct kl_aead_params *params, struct k
     return tag_make(&context->encrypt, tag, params->tag_len);
 }
 
-static enum kl_rc open(void *room, const struct kl_aead_params *params, struct kl_view in, const uint8_t *tag, uint8_t *out)
+static KL_HOT enum kl_rc open(void *room, const struct kl_aead_params *params, struct kl_view in, const uint8_t *tag, uint8_t *out)
 {
     struct context *context = room;
 

@@ -94,7 +94,13 @@ enum kl_rc kl_call_enter(struct kl_call *call, enum kl_fn fn, CK_SESSION_HANDLE 
     struct kl_thread *thread = kl_thread();
     int *where = &errno;
 
-    *call = (struct kl_call){ .fn = fn, .thread = thread, .where_errno = where, .saved_errno = *where };
+    call->fn = fn;
+    call->session = NULL;
+    call->token = NULL;
+    call->session_is_rw = call->is_first = call->holds_module = false;
+    call->thread = thread;
+    call->where_errno = where;
+    call->saved_errno = *where;
     if (thread->is_inside) return KL_REENTERED;
     if (need != KL_NEED_NOTHING && !kl_module_is_open()) return KL_NOT_INITIALIZED;
     thread->is_inside = call->is_first = true;

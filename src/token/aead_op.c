@@ -33,7 +33,7 @@ static bool encrypts(enum kl_op_kind kind)
 
 static KL_COLD enum kl_rc make_state(struct kl_op *op, enum kl_aead_algorithm algorithm)
 {
-    struct state *state = calloc(1, sizeof *state);
+    struct state *state = kl_lines_new(sizeof *state);
     enum kl_rc rc;
 
     KL_CHECK(state, KL_MEMORY);

@@ -102,7 +102,7 @@ static KL_COLD struct kl_key_ring *ring_for(struct kl_iv_ring *ivs, const uint8_
     size_t at = 0;
 
     while (at < KL_IV_RING_KEYS - 1 && ivs->rings[at] && !is_of(ivs->rings[at], key)) at++;
-    ring = ivs->rings[at] ? ivs->rings[at] : calloc(1, sizeof *ring);
+    ring = ivs->rings[at] ? ivs->rings[at] : kl_lines_new(sizeof *ring);
     if (!ring) return NULL;
     if (!is_of(ring, key)) {
         ring_clear(ring);
@@ -117,7 +117,7 @@ static struct kl_key_ring *find_ring(struct kl_session *session, const uint8_t k
 {
     CK_SESSION_HANDLE handle = atomic_load_explicit(&session->handle, memory_order_relaxed);
 
-    if (!session->ivs) session->ivs = calloc(1, sizeof *session->ivs);
+    if (!session->ivs) session->ivs = kl_lines_new(sizeof *session->ivs);
     if (!session->ivs) return NULL;
     if (session->ivs->session != handle) empty(session->ivs, handle);
     return is_of(session->ivs->rings[0], key) ? session->ivs->rings[0] : ring_for(session->ivs, key);

@@ -39,7 +39,7 @@ static enum kl_rc make_mac(const struct kl_op *op, struct kl_mac **out)
 
 static enum kl_rc make_state(struct kl_op *op)
 {
-    struct state *state = calloc(1, sizeof *state);
+    struct state *state = kl_lines_new(sizeof *state);
     enum kl_rc rc;
 
     KL_CHECK(state, KL_MEMORY);

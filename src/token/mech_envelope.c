@@ -19,7 +19,7 @@ static enum kl_rc make_state(struct kl_op *op)
 {
     const struct kl_token *token = op->session->token;
     struct kl_envelope_how how = kl_ladder_envelope(token->ladder);
-    struct state *state = calloc(1, sizeof *state);
+    struct state *state = kl_lines_new(sizeof *state);
     enum kl_rc rc;
 
     KL_CHECK(state, KL_MEMORY);

@@ -10,6 +10,7 @@
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__real_realloc(void *room, size_t size);
 void *__real_reallocarray(void *room, size_t count, size_t size);
 char *__real_strdup(const char *text);
@@ -20,6 +21,7 @@ int __real_mlock(const void *at, size_t len);
 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_realloc(void *room, size_t size);
 void *__wrap_reallocarray(void *room, size_t count, size_t size);
 char *__wrap_strdup(const char *text);
@@ -64,6 +66,11 @@ void *__wrap_malloc(size_t size)
 void *__wrap_calloc(size_t count, size_t size)
 {
     return is_due(&memory_left) ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    return is_due(&memory_left) ? NULL : __real_aligned_alloc(alignment, size);
 }
 
 void *__wrap_realloc(void *room, size_t size)
