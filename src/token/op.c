@@ -5,6 +5,7 @@
 
 #include "base/secret.h"
 #include "crypto/mac.h"
+#include "ladder/budget.h"
 #include "token/find.h"
 #include "token/hold.h"
 #include "token/mech.h"
@@ -27,9 +28,31 @@ static CK_ULONG epoch_of(const struct kl_session *session)
     return atomic_load_explicit(&token->login_epoch, memory_order_acquire);
 }
 
+/* --- the budget of its key --- */
+
+#define TAKEN_AT_ONCE 64 /* so that sessions do not meet at the process's reservation at every encryption */
+
+enum kl_rc kl_op_refill(struct kl_op *op)
+{
+    const struct kl_token *token = op->session->token;
+
+    if (op->is_token) return kl_budget_take(token->ladder, op->row, TAKEN_AT_ONCE, &op->budget_left);
+    /* A session key ends with its process, long before it has encrypted too often. */
+    op->budget_left = UINT32_MAX;
+    return KL_OK;
+}
+
+static void give_back(const struct kl_op *op)
+{
+    const struct kl_token *token = op->session->token;
+
+    kl_budget_return(token->ladder, op->row, op->budget_left);
+}
+
 /* Lets go of key, object and state. */
 static void let_go(struct kl_op *op)
 {
+    if (op->is_token && op->budget_left > 0) give_back(op);
     if (op->state) op->mech->clear(op);
     kl_key_put(op->key);
     kl_snapshot_put(op->shot);
@@ -81,6 +104,7 @@ void kl_op_inherit(struct kl_session *session)
     for (size_t kind = 0; kind < KL_OP_FIND; kind++) {
         struct kl_op *op = &session->ops[kind];
 
+        op->budget_left = 0; /* the parent's */
         if (!op->is_active || !op->mech || !is_about_an_iv(op, (enum kl_op_kind)kind)) continue;
         op->is_active = op->is_in_message = false;
         /* Of no login that ever was: the next Init lets go of the state, and makes another. */
