@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "ladder/internal.h"
 
@@ -15,8 +16,9 @@ _Static_assert(KL_BUDGET_FIRST << DOUBLINGS == KL_BUDGET_MOST, "ten doublings");
 /* What this process holds of one version's budget. A process may hold 100,000 of them. */
 struct kl_budget {
     uint8_t id[KL_ROW_ID_LEN];
-    uint32_t left; /* reserved and not handed out */
-    uint32_t owed; /* handed out while the store could not be written; counted with the next reservation */
+    uint32_t left;    /* reserved and not handed out */
+    uint32_t owed;    /* handed out while the store could not be written; counted with the next reservation */
+    uint32_t refused; /* the second in which it was found to be used up, 0: it was not */
     uint8_t doublings;
     bool is_there;
     bool is_told; /* the log knows that it is due, or used up */
@@ -132,6 +134,19 @@ static const char *name_of(const uint8_t id[KL_ROW_ID_LEN], char out[37])
     return out;
 }
 
+static enum kl_rc used_up(const uint8_t id[KL_ROW_ID_LEN])
+{
+    char name[37];
+
+    return kl_fail(KL_BUDGET, "the key version %s has encrypted 2^32 times, and more is not safe: rotate the key", name_of(id, name));
+}
+
+/* From 1 on. */
+static uint32_t this_second(void)
+{
+    return (uint32_t)(kl_clock->steady() / 1000000000) + 1;
+}
+
 static enum kl_rc ask_store(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], struct reservation *made)
 {
     uint64_t limit = serves(ladder) ? INT64_MAX : KL_BUDGET_LIMIT;
@@ -143,8 +158,7 @@ static enum kl_rc ask_store(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID
     rc = kl_store_budget_take(store, id, made->want, limit, &made->got, &made->used);
     if (rc == KL_NOT_FOUND) return kl_fail(KL_KEY_HANDLE, "the key version %s was destroyed", name_of(id, name));
     KL_TRY(rc);
-    if (made->got > 0) return KL_OK;
-    return kl_fail(KL_BUDGET, "the key version %s has encrypted 2^32 times, and more is not safe: rotate the key", name_of(id, name));
+    return made->got > 0 ? KL_OK : used_up(id);
 }
 
 /* Once a process, under the lock: nothing here waits, and a log that cannot be written is not waited for either. */
@@ -210,9 +224,10 @@ static enum kl_rc reserve(struct kl_ladder *ladder, const struct kl_budget *befo
     }
     pthread_cond_broadcast(&ladder->reserved);
     KL_CHECK(login == ladder->login, KL_NOT_LOGGED_IN);
-    if (rc != KL_OK && !(is_of_store(rc) && serves(ladder))) return rc;
     budget = find_or_add(ladder, id);
     KL_CHECK(budget, KL_MEMORY);
+    if (rc == KL_BUDGET) budget->refused = this_second();
+    if (rc != KL_OK && !(is_of_store(rc) && serves(ladder))) return rc;
     if (rc == KL_OK)
         add(ladder, budget, &made, owed);
     else
@@ -257,6 +272,8 @@ enum kl_rc kl_budget_take(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_L
             rc = kl_fail(KL_MEMORY, "no memory to count encryptions");
         else if (budget->left > 0)
             *got = share(budget, most);
+        else if (budget->refused == this_second())
+            rc = used_up(id); /* who goes on trying does not keep the store from others */
         else
             rc = ladder->is_reserving ? wait_for_other(ladder) : reserve(ladder, budget);
     }

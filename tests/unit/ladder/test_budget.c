@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "fixture.h"
 #include "ladder/internal.h"
@@ -321,6 +322,41 @@ static void what_was_not_used_of_the_last_of_it_can_still_be(void)
     end();
 }
 
+/* A clock that stands still until it is told to go on. */
+static int64_t steady_now;
+
+static int64_t steady(void)
+{
+    return steady_now;
+}
+
+static void who_is_refused_asks_the_store_again_a_second_later(void)
+{
+    const struct kl_clock *real = kl_clock;
+    struct kl_clock stopped = *real;
+    struct kl_unspent unspent = { .count = 2 };
+    struct kl_store *store = NULL;
+    uint32_t got = 0;
+
+    begin();
+    preset(&users, KL_BUDGET_LIMIT);
+    CU_ASSERT_EQUAL(kl_ladder_store(at.ladder, KL_STORE_EXISTING, &store), KL_OK);
+    steady_now = real->steady();
+    stopped.steady = steady;
+    kl_clock = &stopped;
+    CU_ASSERT_EQUAL(kl_budget_take(at.ladder, users.id, 1, &got), KL_BUDGET);
+    /* Another process gives back what it has not used. */
+    memcpy(unspent.id, users.id, sizeof unspent.id);
+    CU_ASSERT_EQUAL(kl_store_budget_return(store, &unspent, 1), KL_OK);
+    CU_ASSERT_EQUAL(kl_budget_take(at.ladder, users.id, 1, &got), KL_BUDGET);
+    CU_ASSERT_PTR_NOT_NULL(strstr(kl_fail_words(), "rotate the key"));
+    steady_now += 1000000000;
+    CU_ASSERT_EQUAL(spend(&users, 2), KL_OK);
+    CU_ASSERT_EQUAL(kl_budget_take(at.ladder, users.id, 1, &got), KL_BUDGET);
+    kl_clock = real;
+    end();
+}
+
 static void under_serve_it_goes_on_is_counted_and_is_told(void)
 {
     begin_serving();
@@ -570,9 +606,9 @@ UNIT_MAIN("ladder/budget", UNIT(reservations_begin_at_64_and_double_to_65536), U
           UNIT(a_logout_gives_back_what_was_not_used), UNIT(so_does_the_end_of_the_ladder), UNIT(one_version_can_be_settled_by_itself),
           UNIT(what_comes_back_after_the_login_is_lost), UNIT(a_process_may_hold_many),
           UNIT(at_half_of_it_the_log_says_once_that_rotation_is_due), UNIT(a_used_up_budget_is_refused_for_good),
-          UNIT(what_was_not_used_of_the_last_of_it_can_still_be), UNIT(under_serve_it_goes_on_is_counted_and_is_told),
-          UNIT(what_is_reserved_outlasts_a_full_disk), UNIT(what_cannot_be_given_back_stays_counted),
-          UNIT(under_serve_a_full_disk_is_told_and_counted_later), UNIT(a_debt_is_counted_at_the_end_at_the_latest),
-          UNIT(a_count_that_was_tampered_with_is_served_by_nobody), UNIT(nobody_encrypts_without_the_user),
-          UNIT(a_key_that_is_gone_reserves_nothing), UNIT(what_threads_spend_adds_up),
+          UNIT(what_was_not_used_of_the_last_of_it_can_still_be), UNIT(who_is_refused_asks_the_store_again_a_second_later),
+          UNIT(under_serve_it_goes_on_is_counted_and_is_told), UNIT(what_is_reserved_outlasts_a_full_disk),
+          UNIT(what_cannot_be_given_back_stays_counted), UNIT(under_serve_a_full_disk_is_told_and_counted_later),
+          UNIT(a_debt_is_counted_at_the_end_at_the_latest), UNIT(a_count_that_was_tampered_with_is_served_by_nobody),
+          UNIT(nobody_encrypts_without_the_user), UNIT(a_key_that_is_gone_reserves_nothing), UNIT(what_threads_spend_adds_up),
           UNIT(threads_that_wait_for_a_full_store_are_all_told), UNIT(a_child_that_goes_on_reserves_its_own))
