@@ -72,6 +72,7 @@ static const char *usual_advice(enum kl_rc rc)
         { KL_PIN_UNSET, "The security officer sets it with: keyladder pin init" },
         { KL_PIN_LOCKED, "The security officer unlocks the user with: keyladder pin init" },
         { KL_INTEGRITY, "See what is hurt with: keyladder doctor" },
+        { KL_BUDGET, "Rotate the key, or let it go on with on_expiry = serve (keyladder.conf(5)); what was encrypted still decrypts." },
         { KL_STORE_BUSY, "Another process writes for long; try again, or raise store_timeout." },
         { KL_STORE_FULL, "Make room on the store's file system; nothing was changed." },
         { KL_LOCKED_MEMORY,

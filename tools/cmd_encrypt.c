@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cipher.h"
+#include "ladder/budget.h"
 #include "lookup.h"
 
 enum { TAG_LEN = KL_ENVELOPE_TAG_LEN };
@@ -25,6 +26,15 @@ static enum kl_rc find_key(struct kl_cipher *cipher)
     return KL_OK;
 }
 
+/* One encryption of the budget of the stored key; below it, a record's key has its own. */
+static enum kl_rc count(const struct kl_cipher *cipher)
+{
+    uint32_t got;
+
+    if (kl_cli_has(cipher->cli, KL_OPT_RECORD)) return KL_OK;
+    return kl_budget_take(cipher->cli->ladder, cipher->record.id, 1, &got);
+}
+
 static enum kl_rc envelope(struct kl_cipher *cipher)
 {
     size_t cap = KL_CIPHER_ENVELOPE_MAX + 1, len;
@@ -33,6 +43,7 @@ static enum kl_rc envelope(struct kl_cipher *cipher)
     uint8_t *in;
 
     KL_TRY(kl_envelope_new(cipher->key, &how, &cipher->envelope));
+    if (kl_envelope_is_counted(cipher->envelope)) KL_TRY(count(cipher));
     KL_TRY(kl_cipher_room(cipher, cap + out.cap));
     in = cipher->room;
     out.data = cipher->room + cap;
@@ -56,6 +67,8 @@ static enum kl_rc stream(struct kl_cipher *cipher)
     in = cipher->room;
     next = in + KL_STREAM_CHUNK;
     out = next + KL_STREAM_CHUNK;
+    /* A stream has a key of its own, drawn by its salt: it counts once, however long it is. */
+    KL_TRY(count(cipher));
     KL_TRY(kl_stream_encrypt(cipher->key, cipher->aad, header, &cipher->stream));
     KL_TRY(kl_output_write(&cipher->output, kl_view_of(header, sizeof header)));
     KL_TRY(kl_input_read(&cipher->input, in, KL_STREAM_CHUNK, &len));

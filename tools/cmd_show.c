@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli.h"
+#include "ladder/budget.h"
 #include "lookup.h"
 #include "words.h"
 
@@ -26,6 +27,49 @@ static void print_parent(struct kl_cli *cli, const struct kl_record *record)
     printf("  %-14s %s\n", "sealed under", rc == KL_OK ? kl_words_label(parent.label, label) : kl_rc_words(rc));
 }
 
+/* False where the key never had a use for a budget, or it cannot be read, which is told. */
+static bool read_budget(struct kl_cli *cli, const struct kl_record *record, uint64_t *used)
+{
+    enum kl_rc rc;
+
+    if (record->class != KL_CLASS_SECRET_KEY) return false;
+    rc = kl_budget_used(cli->ladder, record->id, used);
+    if (rc != KL_OK) {
+        kl_cli_note("%s", kl_fail_words());
+        cli->status = KL_EXIT_ATTENTION;
+    }
+    return rc == KL_OK && (*used > 0 || kl_record_has(record, KL_FLAG_ENCRYPT));
+}
+
+/* A version that was superseded is not rotated again. */
+static bool is_due(struct kl_cli *cli, const struct kl_record *record, uint64_t used)
+{
+    if (used < KL_BUDGET_DUE || !record->is_active || !kl_state_can_encrypt(record->state)) return false;
+    cli->status = KL_EXIT_ATTENTION;
+    return true;
+}
+
+static void print_budget(struct kl_cli *cli, const struct kl_record *record)
+{
+    uint64_t used = 0;
+
+    if (!read_budget(cli, record, &used)) return;
+    printf("  %-14s %llu of %llu times%s\n", "has encrypted", (unsigned long long)used, (unsigned long long)KL_BUDGET_LIMIT,
+           is_due(cli, record, used) ? ": rotate it" : "");
+}
+
+static struct kl_json *json_of(struct kl_cli *cli, const struct kl_record *record)
+{
+    struct kl_json *json = kl_words_json(record);
+    uint64_t used = 0;
+
+    if (!read_budget(cli, record, &used)) return json;
+    kl_json_set_number(json, "encryptions", (int64_t)used);
+    kl_json_set_number(json, "encryptions_left", used < KL_BUDGET_LIMIT ? (int64_t)(KL_BUDGET_LIMIT - used) : 0);
+    kl_json_set_bool(json, "due", is_due(cli, record, used));
+    return json;
+}
+
 static void print_one(struct kl_cli *cli, const struct kl_record *record)
 {
     char label[KL_WORDS_CAP], words[KL_WORDS_CAP];
@@ -42,6 +86,7 @@ static void print_one(struct kl_cli *cli, const struct kl_record *record)
     if (record->start_date[0] != 0) printf("  %-14s %.8s\n", "start date", (const char *)record->start_date);
     if (record->end_date[0] != 0) printf("  %-14s %.8s\n", "end date", (const char *)record->end_date);
     if (record->class == KL_CLASS_SECRET_KEY) printf("  %-14s %s\n", "may", kl_words_usage(record, words, sizeof words));
+    print_budget(cli, record);
     printf("  %-14s %s\n", "version's id", kl_words_uuid(record->id, words));
     print_hex("CKA_ID", record->key_id);
     if (record->has_commitment) print_hex("in envelopes", kl_view_of(record->commitment, KL_COMMITMENT_LEN));
@@ -52,7 +97,7 @@ static enum kl_rc print_json(struct kl_cli *cli, const struct kl_found *found)
     struct kl_json *json = kl_cli_object(cli);
     struct kl_json *objects = kl_json_array();
 
-    for (size_t i = 0; i < found->count; i++) kl_json_add_take(objects, kl_words_json(&found->items[i]));
+    for (size_t i = 0; i < found->count; i++) kl_json_add_take(objects, json_of(cli, &found->items[i]));
     kl_json_set_take(json, "objects", objects);
     return kl_cli_answer(json);
 }
@@ -76,7 +121,7 @@ const struct kl_command kl_command_show = {
     .operands = "PATH",
     .least = 1,
     .most = 1,
-    .summary = "one key and its versions in full",
+    .summary = "one key and its versions in full; exit status 3 where one is due for rotation",
     .details = "PATH is a key's path or label (users/email, users.email), its CKA_ID, or the id of one version.",
     .options = options,
     .run = run,

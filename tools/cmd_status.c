@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "census.h"
 #include "cli.h"
+#include "ladder/budget.h"
 #include "words.h"
 
 enum { ROOTS_MAX = 16, REASONS_MAX = 16 };
@@ -26,6 +27,7 @@ struct state {
     size_t reason_count;
     size_t count[KL_LEVELS];
     size_t by_state[KL_STATE_DESTROYED + 1];
+    size_t due; /* current versions that have used half of their budget */
 };
 
 static void attend(struct state *state, const char *format, ...) KL_PRINTF(2, 3);
@@ -63,6 +65,29 @@ static void try_root(struct state *state, struct root *root)
     attend(state, "root %s does not open the master key: %.180s", root->facts.name, root->words);
 }
 
+/* Current versions that encrypt: what was superseded is not rotated again. */
+static enum kl_rc judge_budget(void *user, const uint8_t id[KL_ROW_ID_LEN], uint64_t used)
+{
+    struct state *state = user;
+    const struct kl_record *record = used < KL_BUDGET_DUE ? NULL : kl_census_find(&state->census, id);
+    char label[KL_WORDS_CAP];
+
+    if (record == NULL || !record->is_active || !kl_state_can_encrypt(record->state)) return KL_OK;
+    state->due++;
+    attend(state, "%.100s has encrypted %llu of 2^32 times%s: rotate it", kl_words_label(record->label, label), (unsigned long long)used,
+           used < KL_BUDGET_LIMIT ? "" : ", and more is not safe");
+    return KL_OK;
+}
+
+static enum kl_rc look_at_budgets(struct state *state)
+{
+    enum kl_rc rc = kl_budget_each(state->cli->ladder, judge_budget, state);
+
+    if (rc != KL_INTEGRITY) return rc;
+    attend(state, "the counts of encryptions have been tampered with: keyladder doctor");
+    return KL_OK;
+}
+
 static void judge(struct state *state)
 {
     const struct kl_token_facts *facts = &state->facts;
@@ -91,6 +116,7 @@ static enum kl_rc gather(struct state *state)
         state->count[state->census.items[i].level]++;
         if (state->census.items[i].state <= KL_STATE_DESTROYED) state->by_state[state->census.items[i].state]++;
     }
+    KL_TRY(look_at_budgets(state));
     KL_TRY(kl_ladder_roots(cli->ladder, note_root, state));
     for (size_t i = 0; i < state->root_count; i++) try_root(state, &state->roots[i]);
     if (state->working == 0) attend(state, "no root opens the master key: a process that starts now will not come up");
@@ -167,6 +193,7 @@ static enum kl_rc answer_json(const struct state *state)
         if (state->by_state[i] > 0) kl_json_set_number(states, kl_state_name((enum kl_state)i), (int64_t)state->by_state[i]);
     }
     kl_json_set_take(json, "states", states);
+    kl_json_set_number(json, "due", (int64_t)state->due);
     for (size_t i = 0; i < state->reason_count; i++) {
         struct kl_json *reason = kl_json_object();
 
@@ -197,7 +224,8 @@ static enum kl_rc answer_check(struct state *state, enum kl_rc rc)
         printf("%zu DEK, %zu FEK, %zu root%s", state->count[KL_LEVEL_DEK], state->count[KL_LEVEL_FEK], state->root_count,
                kl_words_plural(state->root_count));
     }
-    printf(" | dek=%zu fek=%zu free=%zu\n", state->count[KL_LEVEL_DEK], state->count[KL_LEVEL_FEK], state->count[KL_LEVEL_FREE]);
+    printf(" | dek=%zu fek=%zu free=%zu due=%zu\n", state->count[KL_LEVEL_DEK], state->count[KL_LEVEL_FEK], state->count[KL_LEVEL_FREE],
+           state->due);
     cli->status = (enum kl_exit)status;
     return KL_OK;
 }

@@ -30,6 +30,7 @@ enum kl_setting {
     KL_SET_POLICY,        /* choice: standard (default) | strict | compatible */
     KL_SET_ENVELOPE,      /* choice: aes-256-gcm (default) | xaes-256-gcm */
     KL_SET_ENGINE,        /* choice: auto (default) | openssl | ipsec-mb */
+    KL_SET_ON_EXPIRY,     /* choice: refuse (default) | serve */
     KL_SET_PIN,           /* secret source; for the tool */
     KL_SET_PIN_MEMORY,    /* size, default 64MiB, 8MiB to 1GiB: Argon2id memory for PINs */
     KL_SET_STORE_TIMEOUT, /* duration, default 30s */

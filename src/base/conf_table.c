@@ -89,6 +89,16 @@ static const struct kl_conf_row settings[] = {
                         0,
                         0,
                         NULL },
+    [KL_SET_ON_EXPIRY] = { { KL_CONF_TOKEN, "on_expiry", "refuse | serve", "refuse",
+                             "Whether a loaded key stops or goes on when something runs out. Under AES-GCM and ChaCha20-Poly1305 one version of a key "
+                             "encrypts 2^32 times, counted over all processes, and is due for rotation at half of that; beyond, an IV may come twice, which "
+                             "gives texts away. With \"refuse\" encryption then fails, and so it does when it cannot be counted because the store cannot be "
+                             "written. With \"serve\", for databases that must not stop, both go on, and the log has it as an error. Decryption always goes on.",
+                             true },
+                           KL_FORM_CHOICE,
+                           0,
+                           0,
+                           NULL },
     [KL_SET_PIN] = { { KL_CONF_TOKEN, "pin", SOURCE_FORM, "",
                        "The user PIN for keyladder(1) and its timers when nobody is there to type it. C_Login always takes its PIN from the caller.",
                        false },

@@ -68,6 +68,11 @@ size_t kl_envelope_overhead(const struct kl_envelope *envelope)
     return KL_ENVELOPE_HEADER_LEN + algorithms[envelope->seals_with].nonce_len + KL_ENVELOPE_TAG_LEN;
 }
 
+bool kl_envelope_is_counted(const struct kl_envelope *envelope)
+{
+    return envelope->seals_with != KL_ENVELOPE_XAES_256_GCM;
+}
+
 static enum kl_rc aead_of(struct kl_envelope *envelope, unsigned algorithm, struct kl_aead **out)
 {
     uint64_t number = kl_envelope_number((enum kl_envelope_algorithm)algorithm);

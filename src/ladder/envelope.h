@@ -44,6 +44,8 @@ KL_MUST_USE enum kl_rc kl_envelope_new(struct kl_key *key, const struct kl_envel
 void kl_envelope_free(struct kl_envelope *envelope);
 /* How much longer than its content a sealed envelope will be. */
 size_t kl_envelope_overhead(const struct kl_envelope *envelope);
+/* Does sealing use up the budget of the key's version? A nonce of 24 bytes does not. */
+bool kl_envelope_is_counted(const struct kl_envelope *envelope);
 /*
  * `out` must not overlap `in`; out->len is what was written, or is needed (KL_BUFFER: nothing was written). KL_PARAMETER (AAD
  * too long), KL_DATA_LENGTH.

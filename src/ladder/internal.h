@@ -28,7 +28,8 @@ KL_MUST_USE enum kl_rc kl_derive_value(const struct kl_key *parent, const struct
 
 /* --- the ladder's own state --- */
 
-struct kl_held; /* ladder keys in memory, by row id */
+struct kl_held;   /* ladder keys in memory, by row id */
+struct kl_budget; /* what is reserved under one of them, or under a free key */
 
 struct kl_ladder {
     const struct kl_conf *conf;
@@ -53,6 +54,12 @@ struct kl_ladder {
     int64_t opened_until;            /* kl_clock->steady() */
     struct kl_record master;         /* the current version's record, as of master_mark */
     uint64_t master_mark;
+    struct kl_budget *budgets; /* reserved encryptions, by row id */
+    size_t budget_count, budget_room;
+    pthread_cond_t reserved; /* is_reserving has become false */
+    bool is_reserving;       /* a thread is asking the store for a reservation */
+    uint64_t reserve_failures;
+    enum kl_rc reserve_failure; /* the last one's result */
 };
 
 /* The store, opened if need be. KL_TOKEN_UNSET when there is none and it is not to be created. */
@@ -109,6 +116,11 @@ struct kl_key *kl_held_find(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID
 void kl_held_add(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN], struct kl_key *key);
 void kl_held_drop(struct kl_ladder *ladder, const uint8_t id[KL_ROW_ID_LEN]);
 void kl_held_drop_all(struct kl_ladder *ladder);
+
+/* --- budget.c --- */
+
+/* Reservations become nobody's. The lock is held by the caller. */
+void kl_budget_forget_all(struct kl_ladder *ladder);
 
 /* --- look.c --- */
 

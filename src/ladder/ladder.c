@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "crypto/lib.h"
+#include "ladder/budget.h"
 #include "ladder/internal.h"
 
 static enum kl_rc open_roots(struct kl_ladder *ladder)
@@ -49,6 +50,7 @@ enum kl_rc kl_ladder_new(const struct kl_conf *conf, const struct kl_conf_sectio
     pthread_mutex_init(&ladder->opening, NULL);
     pthread_mutex_init(&ladder->lock, NULL);
     pthread_cond_init(&ladder->opened, NULL);
+    pthread_cond_init(&ladder->reserved, NULL);
     rc = kl_store_check_uri(kl_conf_text(section, KL_SET_STORE));
     if (rc == KL_OK) rc = choose_engine(ladder);
     if (rc == KL_OK) rc = open_roots(ladder);
@@ -63,6 +65,7 @@ enum kl_rc kl_ladder_new(const struct kl_conf *conf, const struct kl_conf_sectio
 static void forget(struct kl_ladder *ladder)
 {
     kl_held_drop_all(ladder);
+    kl_budget_forget_all(ladder);
     kl_secret_clear(&ladder->access);
     kl_record_clear(&ladder->master);
     ladder->master_mark = 0;
@@ -74,10 +77,12 @@ static void forget(struct kl_ladder *ladder)
 void kl_ladder_free(struct kl_ladder *ladder)
 {
     if (!ladder) return;
+    kl_budget_settle(ladder, NULL);
     forget(ladder);
     kl_store_close(ladder->store);
     for (size_t i = 0; i < ladder->root_count; i++) kl_root_close(ladder->roots[i]);
     pthread_cond_destroy(&ladder->opened);
+    pthread_cond_destroy(&ladder->reserved);
     pthread_mutex_destroy(&ladder->lock);
     pthread_mutex_destroy(&ladder->opening);
     free(ladder);
@@ -94,6 +99,10 @@ void kl_ladder_inherit(struct kl_ladder *ladder, bool with_login)
     ladder->opening = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     ladder->opened = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     ladder->is_opening = false;
+    ladder->reserved = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    ladder->is_reserving = false;
+    /* What was reserved is the parent's to use up. */
+    kl_budget_forget_all(ladder);
     if (!with_login) forget(ladder);
     if (!ladder->store) return;
     ladder->parents = ladder->store;
@@ -349,6 +358,8 @@ enum kl_rc kl_ladder_logout(struct kl_ladder *ladder)
 {
     enum kl_rc rc = KL_NOT_LOGGED_IN;
 
+    /* As long as the store has its key. */
+    kl_budget_settle(ladder, NULL);
     pthread_mutex_lock(&ladder->lock);
     if (ladder->role != KL_ROLE_NONE) {
         forget(ladder);

@@ -22,6 +22,11 @@ static enum kl_rc note(struct checking *checking, enum kl_rc rc)
     return KL_OK;
 }
 
+static enum kl_rc note_any(void *user, enum kl_rc rc)
+{
+    return note(user, rc);
+}
+
 static enum kl_rc check_row(void *user, const struct kl_found *found)
 {
     struct checking *checking = user;
@@ -100,6 +105,7 @@ static enum kl_rc check_all(struct checking *checking)
     kl_heap_clear(&heap);
     for (uint32_t group = 0; rc == KL_OK && group < KL_STORE_GROUPS; group++) rc = check_group(checking, group);
     if (rc == KL_OK) rc = check_counts(checking);
+    if (rc == KL_OK) rc = kl_store_check_budgets(store, note_any, checking);
     return rc;
 }
 

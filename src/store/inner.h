@@ -33,9 +33,10 @@ struct kl_store {
     bool unlocked;
     struct kl_secret key;
     struct kl_serial serial;
-    struct kl_root root; /* as of the last snapshot; checked if unlocked */
-    bool root_checked;   /* `root` was found right under `key` */
-    uint64_t seen_epoch; /* the greatest that was ever right, under any key */
+    struct kl_root root;               /* as of the last snapshot; checked if unlocked */
+    bool root_checked;                 /* `root` was found right under `key` */
+    uint64_t seen_epoch;               /* the greatest that was ever right, under any key */
+    struct kl_budget_root budget_root; /* as it was found right or made last, under `key` */
     struct kl_store *abandoned_before;
     bool is_abandoned;
 };
@@ -51,8 +52,9 @@ struct kl_look {
 KL_MUST_USE enum kl_rc kl_look_begin(struct kl_look *look, struct kl_store *store);
 void kl_look_end(struct kl_look *look);
 
-/* Locks the store and begins a write transaction; no root is looked at. */
+/* Locks the store and begins a write transaction; no root is looked at. Waits for others until the store's timeout, or for `timeout` ns. */
 KL_MUST_USE enum kl_rc kl_write_begin(struct kl_store *store);
+KL_MUST_USE enum kl_rc kl_write_begin_within(struct kl_store *store, int64_t timeout);
 /* The caller has committed or rolled back. */
 void kl_write_end(struct kl_store *store);
 bool kl_store_is_mine(struct kl_store *store);
@@ -72,6 +74,13 @@ struct kl_heap {
 void kl_heap_clear(struct kl_heap *heap);
 KL_MUST_USE enum kl_rc kl_store_load_records(struct kl_store *store, struct kl_heap *heap, uint8_t digest[KL_MAC_LEN]);
 KL_MUST_USE enum kl_rc kl_store_check_records(struct kl_store *store, struct kl_heap *heap);
+/* The same, and does a record of this name exist? */
+KL_MUST_USE enum kl_rc kl_store_has_record(struct kl_store *store, const char *name, bool *has);
+/* In a transaction of rows: the count of a row that is removed goes with it. */
+KL_MUST_USE enum kl_rc kl_store_drop_budget(struct kl_store *store, const uint8_t id[KL_ROW_ID_LEN]);
+/* In a snapshot: every count against its root, calling `note` for what does not fit; what that gives but KL_OK is handed up. */
+typedef enum kl_rc kl_note_fn(void *user, enum kl_rc rc) KL_MUST_USE;
+KL_MUST_USE enum kl_rc kl_store_check_budgets(struct kl_store *store, kl_note_fn *note, void *user);
 /* In a snapshot without a root: nothing else is there either. */
 KL_MUST_USE enum kl_rc kl_store_check_blank(struct kl_store *store);
 

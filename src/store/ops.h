@@ -74,6 +74,7 @@ struct kl_store_ops {
     KL_MUST_USE enum kl_rc (*queue)(struct kl_backend *backend, bool enter);
     /* One attempt. KL_STORE_BUSY: try again. A snapshot is taken at once. */
     KL_MUST_USE enum kl_rc (*begin)(struct kl_backend *backend, enum kl_begin kind);
+    /* `commit` NULL: what was written is a count, which mark does not tell of. */
     KL_MUST_USE enum kl_rc (*commit)(struct kl_backend *backend, struct kl_commit *commit);
     void (*rollback)(struct kl_backend *backend);
 
@@ -99,6 +100,14 @@ struct kl_store_ops {
 
     KL_MUST_USE enum kl_rc (*tries_get)(struct kl_backend *backend, const char *name, uint32_t *used);
     KL_MUST_USE enum kl_rc (*tries_set)(struct kl_backend *backend, const char *name, uint32_t used);
+
+    /* A missing root has exists == false. */
+    KL_MUST_USE enum kl_rc (*budget_root_get)(struct kl_backend *backend, struct kl_budget_root *root);
+    KL_MUST_USE enum kl_rc (*budget_root_set)(struct kl_backend *backend, const struct kl_budget_root *root);
+    /* Every count of a bucket, by ascending id. */
+    KL_MUST_USE enum kl_rc (*budgets)(struct kl_backend *backend, uint32_t bucket, kl_store_budget_fn *each, void *user);
+    /* `used` NULL removes. */
+    KL_MUST_USE enum kl_rc (*budget_set)(struct kl_backend *backend, const uint8_t id[KL_ROW_ID_LEN], const uint64_t *used);
 
     /* Everything but the schema. */
     KL_MUST_USE enum kl_rc (*empty)(struct kl_backend *backend);

@@ -51,6 +51,24 @@ enum kl_rc kl_store_check_records(struct kl_store *store, struct kl_heap *heap)
     return kl_fail(KL_INTEGRITY, "%s: the token records do not fit the store root", kl_store_path(store));
 }
 
+enum kl_rc kl_store_has_record(struct kl_store *store, const char *name, bool *has)
+{
+    struct kl_heap heap = { 0 };
+    enum kl_rc rc = kl_store_check_records(store, &heap);
+    struct kl_reader reader = kl_reader_of(kl_view_of(heap.data, heap.len));
+
+    *has = false;
+    while (rc == KL_OK && reader.len > 0) {
+        struct kl_view found = kl_read_bytes(&reader);
+        struct kl_view value = kl_read_bytes(&reader);
+
+        (void)value;
+        if (kl_view_is(found, kl_view_text(name))) *has = true;
+    }
+    kl_heap_clear(&heap);
+    return rc;
+}
+
 static enum kl_rc look_at_records(struct kl_store *store, struct kl_heap *heap)
 {
     struct kl_look look;

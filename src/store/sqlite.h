@@ -39,6 +39,11 @@ enum kl_sql {
     KL_SQL_RECORD_REMOVE,
     KL_SQL_TRIES_GET,
     KL_SQL_TRIES_SET,
+    KL_SQL_BUDGET_ROOT_GET,
+    KL_SQL_BUDGET_ROOT_SET,
+    KL_SQL_BUDGETS,
+    KL_SQL_BUDGET_SET,
+    KL_SQL_BUDGET_REMOVE,
     KL_SQLS
 };
 
@@ -50,7 +55,8 @@ struct kl_sqlite {
     struct kl_claim claim;  /* which file it is */
     int64_t schema_version; /* when the schema was last compared */
     bool read_only;
-    bool writing; /* in a write transaction */
+    bool has_budgets; /* tables for counts of encryptions; a store from before there were any may be read-only */
+    bool writing;     /* in a write transaction */
     struct kl_mark mark;
 };
 

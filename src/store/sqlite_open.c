@@ -20,10 +20,13 @@ enum { HEADER_LEN = 100, VERSION_AT = 60, APPLICATION_AT = 68 };
 static const char *const schema[][3] = {
     /* type, name, text as sqlite_schema has it, by ascending name */
     { "table", "bucket_groups", "CREATE TABLE bucket_groups(number INTEGER PRIMARY KEY, macs BLOB) STRICT" },
+    { "table", "budget_root",
+      "CREATE TABLE budget_root(number INTEGER PRIMARY KEY CHECK (number = 1), epoch INTEGER, buckets BLOB, mac BLOB) STRICT" },
     { "table", "encryption_keys",
       "CREATE TABLE encryption_keys(id BLOB PRIMARY KEY, key_type TEXT, key_id BLOB, encrypted_key BLOB, key_hash BLOB, algorithm TEXT, "
       "created_at INTEGER, expires_at INTEGER, is_active INTEGER, rotation_count INTEGER, metadata BLOB, label BLOB, parent BLOB, "
       "state INTEGER, generation INTEGER, is_public INTEGER, digest BLOB, label_bucket INTEGER, id_bucket INTEGER) STRICT, WITHOUT ROWID" },
+    { "table", "key_budgets", "CREATE TABLE key_budgets(id BLOB PRIMARY KEY, used INTEGER) STRICT, WITHOUT ROWID" },
     { "index", "keys_by_id", "CREATE INDEX keys_by_id ON encryption_keys(id_bucket, id, generation, digest)" },
     { "index", "keys_by_label", "CREATE INDEX keys_by_label ON encryption_keys(label_bucket, id, generation, digest)" },
     { "index", "keys_by_parent", "CREATE INDEX keys_by_parent ON encryption_keys(parent, id)" },
@@ -37,7 +40,19 @@ static const char *const schema[][3] = {
 enum { SCHEMA_COUNT = sizeof schema / sizeof schema[0] };
 
 /* Tables before their indexes. */
-static const int creation[SCHEMA_COUNT] = { 0, 1, 6, 7, 8, 2, 3, 4, 5 };
+static const int creation[SCHEMA_COUNT] = { 0, 1, 2, 3, 8, 9, 10, 4, 5, 6, 7 };
+
+/* What stores from before there were counts of encryptions lack, and are given when they are opened for writing. */
+static const int added[] = { 1, 3 };
+enum { ADDED_COUNT = sizeof added / sizeof added[0] };
+
+static bool is_added(size_t at)
+{
+    for (size_t i = 0; i < ADDED_COUNT; i++) {
+        if ((size_t)added[i] == at) return true;
+    }
+    return false;
+}
 
 /* --- the file, before SQLite sees it --- */
 
@@ -237,14 +252,19 @@ static bool is_text(sqlite3_stmt *statement, int column, const char *text)
     return found != NULL && strcmp((const char *)found, text) == 0;
 }
 
+static bool is_row(sqlite3_stmt *statement, size_t at)
+{
+    return is_text(statement, 0, schema[at][0]) && is_text(statement, 1, schema[at][1]) && is_text(statement, 2, schema[at][2]);
+}
+
 static enum kl_rc compare_schema(struct kl_sqlite *sqlite, sqlite3_stmt *statement)
 {
-    size_t count = 0;
+    size_t count = 0, missing = 0;
     int code;
 
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        if (count == SCHEMA_COUNT || !is_text(statement, 0, schema[count][0]) || !is_text(statement, 1, schema[count][1]) ||
-            !is_text(statement, 2, schema[count][2])) {
+        for (; count < SCHEMA_COUNT && is_added(count) && !is_row(statement, count); count++) missing++;
+        if (count == SCHEMA_COUNT || !is_row(statement, count)) {
             const unsigned char *name = sqlite3_column_text(statement, 1);
 
             return kl_fail(KL_INTEGRITY, "the schema of %s is not that of a store: see \"%s\"", sqlite->path,
@@ -253,7 +273,9 @@ static enum kl_rc compare_schema(struct kl_sqlite *sqlite, sqlite3_stmt *stateme
         count++;
     }
     if (code != SQLITE_DONE) return kl_sqlite_rc(sqlite, code, "read the schema");
-    if (count != SCHEMA_COUNT) return kl_fail(KL_INTEGRITY, "the schema of %s lacks something of a store's", sqlite->path);
+    if (count != SCHEMA_COUNT || (missing != 0 && missing != ADDED_COUNT))
+        return kl_fail(KL_INTEGRITY, "the schema of %s lacks something of a store's", sqlite->path);
+    sqlite->has_budgets = missing == 0;
     return KL_OK;
 }
 
@@ -307,15 +329,30 @@ static enum kl_rc is_blank(struct kl_sqlite *sqlite, bool *blank)
     return KL_OK;
 }
 
-/* One transaction makes the whole schema, so that it is there or it is not. */
-static enum kl_rc make_schema(struct kl_sqlite *sqlite)
+/* Unless another process was quicker. */
+static enum kl_rc make_all(struct kl_sqlite *sqlite)
 {
     bool blank = false;
+
+    KL_TRY(is_blank(sqlite, &blank));
+    return blank ? create_schema(sqlite) : KL_OK;
+}
+
+static enum kl_rc make_added(struct kl_sqlite *sqlite)
+{
+    KL_TRY(kl_sqlite_check_schema(sqlite));
+    if (sqlite->has_budgets) return KL_OK;
+    for (size_t i = 0; i < ADDED_COUNT; i++) KL_TRY(kl_sqlite_run(sqlite, schema[added[i]][2], "make the tables"));
+    return KL_OK;
+}
+
+/* One transaction, so that all of it is there or nothing. */
+static enum kl_rc make_tables(struct kl_sqlite *sqlite, enum kl_rc (*make)(struct kl_sqlite *sqlite))
+{
     enum kl_rc rc;
 
     KL_TRY(kl_sqlite_run(sqlite, "BEGIN IMMEDIATE", "make the tables"));
-    rc = is_blank(sqlite, &blank);
-    if (rc == KL_OK && blank) rc = create_schema(sqlite);
+    rc = make(sqlite);
     if (rc == KL_OK) return kl_sqlite_run(sqlite, "COMMIT", "make the tables");
     if (sqlite3_get_autocommit(sqlite->db) == 0) {
         enum kl_rc ignored = kl_sqlite_run(sqlite, "ROLLBACK", "make the tables");
@@ -349,7 +386,10 @@ static enum kl_rc settle(struct kl_sqlite *sqlite, enum kl_store_mode mode)
     if (blank && sqlite->read_only) return kl_fail(KL_STORE_READ_ONLY, "%s has no tables and cannot be written", sqlite->path);
     if (!blank) KL_TRY(check_numbers(sqlite));
     KL_TRY(use_log(sqlite));
-    if (blank) KL_TRY(make_schema(sqlite));
+    if (blank) KL_TRY(make_tables(sqlite, make_all));
+    KL_TRY(look_inside(sqlite));
+    if (sqlite->has_budgets || sqlite->read_only) return KL_OK;
+    KL_TRY(make_tables(sqlite, make_added));
     return look_inside(sqlite);
 }
 

@@ -176,7 +176,12 @@ void kl_look_end(struct kl_look *look)
 
 enum kl_rc kl_write_begin(struct kl_store *store)
 {
-    struct kl_wait wait = kl_wait_from(store->timeout);
+    return kl_write_begin_within(store, store->timeout);
+}
+
+enum kl_rc kl_write_begin_within(struct kl_store *store, int64_t timeout)
+{
+    struct kl_wait wait = kl_wait_from(timeout < store->timeout ? timeout : store->timeout);
     enum kl_rc rc;
 
     KL_CHECK(!kl_store_is_mine(store), KL_ARG);
@@ -313,6 +318,7 @@ static enum kl_rc set_key(struct kl_store *store, const struct kl_secret *key, s
     store->serial.len = serial.len;
     store->unlocked = true;
     store->root_checked = false;
+    store->budget_root.exists = false;
     return KL_OK;
 }
 

@@ -149,6 +149,27 @@ KL_MUST_USE enum kl_rc kl_store_tries_take(struct kl_store *store, const char *n
 KL_MUST_USE enum kl_rc kl_store_tries(struct kl_store *store, const char *name, uint32_t *used);
 KL_MUST_USE enum kl_rc kl_store_tries_reset(struct kl_store *store, const char *name);
 
+/* --- how often each version of a key has encrypted: counted under MACs, but outside the epoch and the mark --- */
+
+/*
+ * Counts up to `want` more encryptions under the key of a row, durably: `got` is as many of them as are left below `limit` (at
+ * most INT64_MAX), which may be none, and `used` the count afterwards. Needs unlock. KL_NOT_FOUND: there is no such row any more.
+ * KL_INTEGRITY: a count was changed, taken out or put back from outside.
+ */
+KL_MUST_USE enum kl_rc kl_store_budget_take(struct kl_store *store, const uint8_t id[KL_ROW_ID_LEN], uint64_t want, uint64_t limit,
+                                            uint64_t *got, uint64_t *used);
+/* What was taken and not used; each row once. Its order is changed. What has gone with its row is passed over. Waits for other processes for a second at most. */
+struct kl_unspent {
+    uint8_t id[KL_ROW_ID_LEN];
+    uint64_t count;
+};
+KL_MUST_USE enum kl_rc kl_store_budget_return(struct kl_store *store, struct kl_unspent *list, size_t count);
+/* 0 for a row under whose key nothing was encrypted. */
+KL_MUST_USE enum kl_rc kl_store_budget(struct kl_store *store, const uint8_t id[KL_ROW_ID_LEN], uint64_t *used);
+/* Calls back for every count there is; a result other than KL_OK stops and is handed up. */
+typedef enum kl_rc kl_store_budget_fn(void *user, const uint8_t id[KL_ROW_ID_LEN], uint64_t used) KL_MUST_USE;
+KL_MUST_USE enum kl_rc kl_store_budgets(struct kl_store *store, kl_store_budget_fn *each, void *user);
+
 /* --- the whole --- */
 
 /* What kl_store_check found. */
@@ -157,7 +178,7 @@ struct kl_store_report {
     uint64_t epoch;
     uint64_t hurt; /* rows or buckets that do not fit */
 };
-/* Checks every row, bucket, group, the root, the count and the file itself (PRAGMA integrity_check). Calls `say` for each thing found wrong. */
+/* Checks every row, bucket, group, the root, the counts and the file itself (PRAGMA integrity_check). Calls `say` for each thing found wrong. */
 KL_MUST_USE enum kl_rc kl_store_check(struct kl_store *store, void (*say)(void *user, const char *words), void *user,
                                       struct kl_store_report *report);
 

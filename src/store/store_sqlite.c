@@ -59,6 +59,12 @@ static const char *const texts[KL_SQLS] = {
     [KL_SQL_RECORD_REMOVE] = "DELETE FROM token_records WHERE name = ?1",
     [KL_SQL_TRIES_GET] = "SELECT used FROM pin_tries WHERE name = ?1",
     [KL_SQL_TRIES_SET] = "INSERT INTO pin_tries(name, used) VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET used = ?2",
+    [KL_SQL_BUDGET_ROOT_GET] = "SELECT epoch, buckets, mac FROM budget_root WHERE number = 1",
+    [KL_SQL_BUDGET_ROOT_SET] = ("INSERT INTO budget_root(number, epoch, buckets, mac) VALUES(1, ?1, ?2, ?3) "
+                                "ON CONFLICT(number) DO UPDATE SET epoch = ?1, buckets = ?2, mac = ?3"),
+    [KL_SQL_BUDGETS] = "SELECT id, used FROM key_budgets WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    [KL_SQL_BUDGET_SET] = "INSERT INTO key_budgets(id, used) VALUES(?1, ?2) ON CONFLICT(id) DO UPDATE SET used = ?2",
+    [KL_SQL_BUDGET_REMOVE] = "DELETE FROM key_budgets WHERE id = ?1",
 };
 
 static struct kl_sqlite *of(struct kl_backend *backend)
@@ -365,12 +371,18 @@ static enum kl_rc sqlite_commit(struct kl_backend *backend, struct kl_commit *co
     enum kl_rc rc;
 
     if (!sqlite->writing) return run(sqlite, KL_SQL_COMMIT, "end a transaction");
+    if (commit == NULL) {
+        kl_mark_mend(&sqlite->mark);
+        KL_TRY(run(sqlite, KL_SQL_COMMIT, "commit"));
+        sqlite->writing = false;
+        return KL_OK;
+    }
     made.before = kl_mark_raise(&sqlite->mark);
     rc = run(sqlite, KL_SQL_COMMIT, "commit");
     if (rc != KL_OK) return rc;
     sqlite->writing = false;
     made.after = kl_mark_settle(&sqlite->mark, made.before);
-    if (commit != NULL) *commit = made;
+    *commit = made;
     return KL_OK;
 }
 
@@ -677,13 +689,96 @@ static enum kl_rc tries_set(struct kl_backend *backend, const char *name, uint32
     return finish(of(backend), statement, code, "count a PIN");
 }
 
+/* --- counts of encryptions --- */
+
+static enum kl_rc budget_root_get(struct kl_backend *backend, struct kl_budget_root *root)
+{
+    struct kl_sqlite *sqlite = of(backend);
+    sqlite3_stmt *statement = NULL;
+    bool bad = false;
+    enum kl_rc rc;
+    int code;
+
+    memset(root, 0, sizeof *root);
+    if (!sqlite->has_budgets) return KL_OK;
+    KL_TRY(ready(sqlite, KL_SQL_BUDGET_ROOT_GET, &statement));
+    code = sqlite3_step(statement);
+    rc = kl_sqlite_rc(sqlite, code, "read the root of the counts of encryptions");
+    if (rc == KL_OK && code == SQLITE_ROW) {
+        root->exists = true;
+        root->epoch = (uint64_t)number(statement, 0, 0, INT64_MAX, &bad);
+        fixed(statement, 1, root->buckets[0], sizeof root->buckets, &bad);
+        fixed(statement, 2, root->mac, sizeof root->mac, &bad);
+    }
+    done(statement);
+    return rc == KL_OK && bad ? kl_fail(KL_INTEGRITY, "%s: the root of the counts of encryptions is malformed", sqlite->path) : rc;
+}
+
+static enum kl_rc budget_root_set(struct kl_backend *backend, const struct kl_budget_root *root)
+{
+    sqlite3_stmt *statement = NULL;
+    int code;
+
+    KL_TRY(ready(of(backend), KL_SQL_BUDGET_ROOT_SET, &statement));
+    code = sqlite3_bind_int64(statement, 1, (int64_t)root->epoch);
+    if (code == SQLITE_OK) code = bind_bytes(statement, 2, kl_view_of(root->buckets, sizeof root->buckets));
+    if (code == SQLITE_OK) code = bind_bytes(statement, 3, kl_view_of(root->mac, sizeof root->mac));
+    return finish(of(backend), statement, code, "write the root of the counts of encryptions");
+}
+
+static enum kl_rc give_budget(struct kl_sqlite *sqlite, sqlite3_stmt *statement, kl_store_budget_fn *each, void *user)
+{
+    uint8_t id[KL_ROW_ID_LEN];
+    bool bad = false;
+    uint64_t used = (uint64_t)number(statement, 1, 0, INT64_MAX, &bad);
+
+    fixed(statement, 0, id, sizeof id, &bad);
+    if (bad) return kl_fail(KL_INTEGRITY, "%s: a count of encryptions is malformed", sqlite->path);
+    return each(user, id, used);
+}
+
+static enum kl_rc budgets(struct kl_backend *backend, uint32_t bucket, kl_store_budget_fn *each, void *user)
+{
+    struct kl_sqlite *sqlite = of(backend);
+    uint8_t first[KL_ROW_ID_LEN] = { (uint8_t)(bucket << 2) }, last[KL_ROW_ID_LEN];
+    sqlite3_stmt *statement = NULL;
+    enum kl_rc rc;
+    int code;
+
+    memset(last, 0xFF, sizeof last);
+    last[0] = (uint8_t)(bucket << 2 | 3);
+    KL_TRY(ready(sqlite, KL_SQL_BUDGETS, &statement));
+    code = bind_bytes(statement, 1, kl_view_of(first, sizeof first));
+    if (code == SQLITE_OK) code = bind_bytes(statement, 2, kl_view_of(last, sizeof last));
+    rc = kl_sqlite_rc(sqlite, code, "bind");
+    while (rc == KL_OK) {
+        code = sqlite3_step(statement);
+        rc = kl_sqlite_rc(sqlite, code, "read the counts of encryptions");
+        if (code == SQLITE_DONE) break;
+        if (rc == KL_OK) rc = give_budget(sqlite, statement, each, user);
+    }
+    done(statement);
+    return rc;
+}
+
+static enum kl_rc budget_set(struct kl_backend *backend, const uint8_t id[KL_ROW_ID_LEN], const uint64_t *used)
+{
+    sqlite3_stmt *statement = NULL;
+    int code;
+
+    KL_TRY(ready(of(backend), used == NULL ? KL_SQL_BUDGET_REMOVE : KL_SQL_BUDGET_SET, &statement));
+    code = bind_bytes(statement, 1, kl_view_of(id, KL_ROW_ID_LEN));
+    if (code == SQLITE_OK && used != NULL) code = sqlite3_bind_int64(statement, 2, (int64_t)*used);
+    return finish(of(backend), statement, code, "count encryptions");
+}
+
 /* --- the whole --- */
 
 static enum kl_rc sqlite_empty(struct kl_backend *backend)
 {
     return kl_sqlite_run(of(backend),
                          "DELETE FROM encryption_keys; DELETE FROM token_records; DELETE FROM bucket_groups; DELETE FROM store_root;"
-                         "DELETE FROM pin_tries",
+                         "DELETE FROM pin_tries; DELETE FROM key_budgets; DELETE FROM budget_root",
                          "empty the store");
 }
 
@@ -765,6 +860,10 @@ const struct kl_store_ops kl_store_sqlite = {
     .record_set = record_set,
     .tries_get = tries_get,
     .tries_set = tries_set,
+    .budget_root_get = budget_root_get,
+    .budget_root_set = budget_root_set,
+    .budgets = budgets,
+    .budget_set = budget_set,
     .empty = sqlite_empty,
     .check = sqlite_check,
     .copy = copy,

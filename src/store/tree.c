@@ -163,6 +163,39 @@ enum kl_rc kl_tree_root(struct kl_view key, const struct kl_root *root, uint8_t 
     return kl_hmac_parts(KL_SHA256, key, parts, 2, mac);
 }
 
+enum kl_rc kl_tree_budget_bucket(struct kl_view key, uint32_t bucket, struct kl_view entries, uint8_t mac[KL_MAC_LEN])
+{
+    uint8_t head[32];
+    struct kl_writer writer = { head, sizeof head, 0 };
+    struct kl_view parts[2];
+
+    if (entries.len == 0) {
+        memset(mac, 0, KL_MAC_LEN);
+        return KL_OK;
+    }
+    kl_write_bytes(&writer, kl_view_text("budget bucket"));
+    kl_write_u32(&writer, bucket);
+    kl_write_u32(&writer, (uint32_t)(entries.len / KL_BUDGET_ENTRY_LEN));
+    parts[0] = kl_view_of(head, writer.len);
+    parts[1] = entries;
+    return kl_hmac_parts(KL_SHA256, key, parts, 2, mac);
+}
+
+enum kl_rc kl_tree_budget_root(struct kl_view key, struct kl_view serial, const struct kl_budget_root *root, uint8_t mac[KL_MAC_LEN])
+{
+    uint8_t head[128];
+    struct kl_writer writer = { head, sizeof head, 0 };
+    struct kl_view parts[2];
+
+    kl_write_bytes(&writer, kl_view_text("budget root"));
+    kl_write_bytes(&writer, serial);
+    kl_write_u64(&writer, root->epoch);
+    KL_CHECK(kl_writer_is_whole(&writer), KL_ARG);
+    parts[0] = kl_view_of(head, writer.len);
+    parts[1] = kl_view_of(root->buckets, sizeof root->buckets);
+    return kl_hmac_parts(KL_SHA256, key, parts, 2, mac);
+}
+
 enum kl_rc kl_tree_empty(struct kl_view key, struct kl_root *root)
 {
     static const uint8_t nothing[KL_GROUP_LEN];

@@ -53,6 +53,20 @@ struct kl_root {
     uint8_t mac[KL_MAC_LEN];
 };
 
+/*
+ * Counts of encryptions by key version, with a root of their own: it changes far more often than keys do, and nobody has to read a
+ * key again because of it. A count's bucket is in the first six bits of its row's id, which are random.
+ */
+#define KL_BUDGET_BUCKETS 64
+#define KL_BUDGET_ENTRY_LEN (KL_ROW_ID_LEN + 8)
+
+struct kl_budget_root {
+    bool exists;
+    uint64_t epoch;
+    uint8_t buckets[KL_BUDGET_BUCKETS][KL_MAC_LEN];
+    uint8_t mac[KL_MAC_LEN];
+};
+
 enum kl_place { KL_PLACE_LABEL, KL_PLACE_KEY_ID };
 
 /* The bucket of a label or CKA_ID; an empty one goes by the row's id. */
@@ -63,6 +77,11 @@ KL_MUST_USE enum kl_rc kl_tree_bucket(struct kl_view key, uint32_t bucket, const
 KL_MUST_USE enum kl_rc kl_tree_group(struct kl_view key, uint32_t group, const uint8_t macs[KL_GROUP_LEN], uint8_t mac[KL_MAC_LEN]);
 /* Of everything in the root but its own mac. */
 KL_MUST_USE enum kl_rc kl_tree_root(struct kl_view key, const struct kl_root *root, uint8_t mac[KL_MAC_LEN]);
+/* `entries`: id and u64 count, by ascending id. */
+KL_MUST_USE enum kl_rc kl_tree_budget_bucket(struct kl_view key, uint32_t bucket, struct kl_view entries, uint8_t mac[KL_MAC_LEN]);
+/* Of everything in it but its own mac. */
+KL_MUST_USE enum kl_rc kl_tree_budget_root(struct kl_view key, struct kl_view serial, const struct kl_budget_root *root,
+                                           uint8_t mac[KL_MAC_LEN]);
 /* The root of a store without rows, records as given; its mac is not made yet. */
 KL_MUST_USE enum kl_rc kl_tree_empty(struct kl_view key, struct kl_root *root);
 

@@ -210,6 +210,7 @@ enum kl_rc kl_txn_remove(struct kl_txn *txn, const uint8_t id[KL_ROW_ID_LEN], ui
     if (delta->was.entry.generation != generation) return conflict(txn, "the row was changed by another process");
     txn->count++;
     txn->broken = store->ops->remove(store->backend, id);
+    if (txn->broken == KL_OK && !txn->emptied && store->root.exists) txn->broken = kl_store_drop_budget(store, id);
     return txn->broken;
 }
 
@@ -531,6 +532,7 @@ static void take_over(struct kl_txn *txn)
     store->root = txn->root;
     store->root_checked = true;
     store->seen_epoch = txn->root.epoch;
+    if (txn->emptied) store->budget_root.exists = false;
     if (!txn->rekeyed) return;
     kl_secret_clear(&store->key);
     kl_secret_take(&store->key, &txn->key);

@@ -104,7 +104,8 @@ static struct kl_aead_params params_of(const struct state *state)
 /* Before the first ciphertext under it leaves. */
 static enum kl_rc use_iv(struct kl_op *op, const struct state *state)
 {
-    return kl_iv_ring_use(op->session, op->row, &state->seen);
+    KL_TRY(kl_iv_ring_use(op->session, op->row, &state->seen));
+    return kl_op_spend(op);
 }
 
 /* --- encryption --- */

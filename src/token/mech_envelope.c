@@ -67,6 +67,7 @@ static enum kl_rc encrypt(struct kl_op *op, struct kl_view in, struct kl_out *ou
 
     /* A header comes before the data: there is no room for that in place. */
     KL_CHECK(in.len == 0 || in.data != out->data, KL_ARG);
+    if (kl_envelope_is_counted(state->envelope)) KL_TRY(kl_op_spend(op));
     return kl_envelope_seal(state->envelope, kl_bulk_view(&state->aad), in, out);
 }
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "ladder/budget.h"
 #include "token/draft.h"
 #include "token/hold.h"
 #include "token/make.h"
@@ -270,6 +271,7 @@ static enum kl_rc evict(struct kl_token *token, struct kl_object *object, CK_OBJ
         kl_ladder_evict(token->ladder, shot->id);
         rc = kl_shelf_evict(token->shelf, object);
         kl_session_forget_key(token, handle);
+        kl_budget_settle(token->ladder, shot->id);
     }
     kl_snapshot_put(shot);
     return rc;
@@ -285,6 +287,7 @@ enum kl_rc kl_object_evict(struct kl_token *token, CK_OBJECT_HANDLE handle)
         kl_ladder_evict(token->ladder, NULL);
         rc = kl_shelf_evict(token->shelf, NULL);
         kl_session_forget_key(token, handle);
+        kl_budget_settle(token->ladder, NULL);
         return rc;
     }
     object = kl_slot_get(handle);

@@ -5,6 +5,7 @@
 
 #include "base/secret.h"
 #include "crypto/mac.h"
+#include "ladder/budget.h"
 #include "token/find.h"
 #include "token/hold.h"
 #include "token/mech.h"
@@ -40,9 +41,31 @@ void kl_op_count_keyed(size_t count)
     atomic_store(&keyed, count);
 }
 
+/* --- the budget of its key --- */
+
+#define TAKEN_AT_ONCE 64 /* so that sessions do not meet at the process's reservation at every encryption */
+
+KL_COLD enum kl_rc kl_op_refill(struct kl_op *op)
+{
+    const struct kl_token *token = op->session->token;
+
+    if (op->is_token) return kl_budget_take(token->ladder, op->row, TAKEN_AT_ONCE, &op->budget_left);
+    /* A session key ends with its process, long before it has encrypted too often. */
+    op->budget_left = UINT32_MAX;
+    return KL_OK;
+}
+
+static KL_COLD void give_back(const struct kl_op *op)
+{
+    const struct kl_token *token = op->session->token;
+
+    kl_budget_return(token->ladder, op->row, op->budget_left);
+}
+
 /* Lets go of key, object and state. */
 static KL_COLD void let_go(struct kl_op *op)
 {
+    if (op->is_token && op->budget_left > 0) give_back(op);
     if (op->key) atomic_fetch_sub_explicit(&keyed, 1, memory_order_relaxed);
     if (op->state) op->mech->clear(op);
     kl_key_put(op->key);
@@ -118,6 +141,7 @@ void kl_op_inherit(struct kl_session *session)
         struct kl_op *op = &session->ops[kind];
 
         op->ivs.left = op->iv_numbers_left = 0;
+        op->budget_left = 0; /* the parent's */
         if (!op->is_active || !op->mech || !is_about_an_iv(op, (enum kl_op_kind)kind)) continue;
         op->is_active = op->is_in_message = false;
         /* Of no login that ever was: the next Init lets go of the state, and makes another. */

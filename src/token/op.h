@@ -44,6 +44,7 @@ struct kl_op {
     bool is_ladder;     /* the key is one of the ladder */
     bool is_token;      /* the key is a token object */
     const struct kl_mech *mech;
+    uint32_t budget_left;    /* encryptions that need not be asked for */
     CK_OBJECT_HANDLE handle; /* of the key */
     struct kl_object *object;
     struct kl_snapshot *shot; /* the object's, as it was when it was last looked at */
@@ -89,6 +90,18 @@ KL_MUST_USE enum kl_rc kl_message_next(struct kl_session *session, enum kl_op_ki
                                        bool is_last, struct kl_out *out);
 /* C_MessageEncryptFinal, C_MessageDecryptFinal. */
 KL_MUST_USE enum kl_rc kl_message_final(struct kl_session *session, enum kl_op_kind kind);
+
+/*
+ * One more encryption under an IV of 96 bits, before its ciphertext leaves: counted against the budget of a stored key's version. A
+ * session takes some at a time from what its process has reserved. Those of kl_budget_take.
+ */
+KL_MUST_USE enum kl_rc kl_op_refill(struct kl_op *op);
+KL_MUST_USE static inline enum kl_rc kl_op_spend(struct kl_op *op)
+{
+    if (op->budget_left == 0) KL_TRY(kl_op_refill(op));
+    op->budget_left--;
+    return KL_OK;
+}
 
 /* Ends an operation and lets go of its key, object and state. */
 void kl_op_clear(struct kl_session *session, enum kl_op_kind kind);

@@ -74,8 +74,10 @@ static void end_login(struct kl_token *token)
 {
     enum kl_rc rc;
 
-    /* First the right to begin anything new, then what had begun. */
+    /* Nothing that has begun goes on; what it held of a key's budget goes back while the store has its key. */
     atomic_fetch_add(&token->login_epoch, 1);
+    kl_session_end_operations(token);
+    /* Then the right to begin anything new, and what had begun meanwhile. */
     rc = kl_ladder_logout(token->ladder);
     (void)rc; /* KL_NOT_LOGGED_IN, which is what is wanted */
     kl_object_end_private(token);

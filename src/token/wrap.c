@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "token/wrap.h"
 
+#include "ladder/budget.h"
 #include "token/hold.h"
 #include "token/make.h"
 #include "token/mech.h"
@@ -57,12 +58,21 @@ static enum kl_rc judge(const struct kl_session *session, const struct kl_hold *
     return kl_policy_judge(token->policy, &deed);
 }
 
+/* Wrapping with an IV is one encryption of the key's budget. */
+static enum kl_rc count(const struct kl_hold *hold)
+{
+    uint32_t got;
+
+    return kl_budget_take(hold->token->ladder, hold->record.id, 1, &got);
+}
+
 static enum kl_rc seal(struct kl_wrapping *wrapping, struct kl_hold *hold, struct kl_hold *leaving, struct kl_out *out)
 {
     struct kl_key *key = NULL;
     enum kl_rc rc = kl_hold_key(hold, &wrapping->key);
 
     if (rc == KL_OK) rc = kl_hold_key(leaving, &key);
+    if (rc == KL_OK && hold->is_token && wrapping->mech->wraps_authenticated) rc = count(hold);
     if (rc == KL_OK) rc = wrapping->mech->wrap(wrapping, kl_key_bytes(key), out);
     kl_key_put(key);
     kl_key_put(wrapping->key);

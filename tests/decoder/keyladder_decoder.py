@@ -515,6 +515,10 @@ class Store:
         self.records = dict(database.execute("SELECT name, value FROM token_records NOT INDEXED"))
         self.bucket_groups = dict(database.execute("SELECT number, macs FROM bucket_groups"))
         self.roots = list(database.execute("SELECT epoch, row_count, records, groups, mac FROM store_root"))
+        self.counts, self.count_roots = {}, []
+        if database.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('key_budgets', 'budget_root')").fetchone()[0] == 2:
+            self.counts = dict(database.execute("SELECT id, used FROM key_budgets"))
+            self.count_roots = list(database.execute("SELECT epoch, buckets, mac FROM budget_root"))
         for name, value in self.records.items():
             if not isinstance(name, bytes) or not isinstance(value, bytes):
                 raise Refused("a token record holds what it never does")
@@ -579,6 +583,7 @@ class Lookups:
         yield from self.root_problems(*self.store.roots[0])
         yield from self.row_problems()
         yield from self.bucket_problems()
+        yield from self.count_problems()
 
     def root_problems(self, epoch, row_count, records, groups, mac):
         if not all(isinstance(value, bytes) for value in (records, groups, mac)) or len(groups) != 64 * 32 or min(epoch or 0, row_count or 0) < 0:
@@ -623,6 +628,30 @@ class Lookups:
             if isinstance(group, bytes) and group[32 * (bucket % 64):][:32] != expected:
                 rows = ", ".join(sorted({str(row) for row in labelled + identified})) or "no row"
                 yield f"bucket {bucket} is wrong: a row was changed, added, removed or is of another time (in it now: {rows})"
+
+    def count_problems(self):
+        """"Counts of encryptions"."""
+        counted = b"budgets" in self.store.records
+        if len(self.store.count_roots) != counted:
+            yield f"budget_root has {len(self.store.count_roots)} rows, and the token records say {'one' if counted else 'none'}"
+            return
+        for epoch, buckets, mac in self.store.count_roots:
+            if not isinstance(buckets, bytes) or len(buckets) != 64 * 32 or not isinstance(mac, bytes) or (epoch or 0) < 0:
+                yield "budget_root holds what it never does"
+                return
+            if not hmac.compare_digest(mac, self.mac(b"budget root", B(self.store.serial) + u64(epoch or 0) + buckets)):
+                yield "budget_root was changed: its MAC is wrong"
+            by_bucket = {}
+            for name, used in sorted(self.store.counts.items()):
+                if not isinstance(name, bytes) or len(name) != 16 or not isinstance(used, int) or used < 0:
+                    yield "key_budgets holds what it never does"
+                    return
+                by_bucket.setdefault(name[0] >> 2, []).append(name + u64(used))
+            for bucket in range(64):
+                entries = by_bucket.get(bucket, [])
+                expected = self.mac(b"budget bucket", u32(bucket) + u32(len(entries)) + b"".join(entries)) if entries else EMPTY_BUCKET
+                if buckets[32 * bucket:][:32] != expected:
+                    yield f"a count of encryptions in bucket {bucket} was changed, added, removed or is of another time"
 
 
 # ---- The ladder, opened ----

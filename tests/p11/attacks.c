@@ -471,7 +471,7 @@ static const struct {
     const char *name, *reason;
 } pending[] = {
     { "A-D16", "a parent's states (deactivated, compromised, destroyed) come with rotation" },
-    { "A-G2", "the AEAD budget is counted per key version, and comes with versions" },
+    { "A-G2 metric", "a metric that fires at 50 % and 90 % comes with the metrics; the log and keyladder status say it at 50 %" },
     { "A-G8 second half", "a version that exists and is not the right one, and the count in the audit log, come with rotation and audit" },
     { "A-H6", "superseded versions and their transition window come with rotation" },
     { "A-H7", "emergency rotation comes with rotation" },

@@ -48,6 +48,116 @@ CASE(A_G1_a_nonce_repeated_by_the_caller)
     REFUSED(session, gcm_init(session, true, key, iv, 12, "aad", 3, 96), CKR_MECHANISM_PARAM_INVALID);
 }
 
+/* Every way to encrypt under the key, and what it answers. */
+static void try_all_ways(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, bool is_ladder, CK_RV want)
+{
+    CK_BYTE iv[12], tag[16] = { 0 }, out[128];
+    struct t_gcm_message message = { iv, 12, 0, T_GENERATE, tag, 128 };
+    CK_ULONG len = sizeof out;
+
+    EXPECT(gcm_seal(session, key, iv, "text", 4, out, &len), want);
+    fresh_iv(iv);
+    NEED(gcm_init(session, true, key, iv, 12, NULL, 0, 128));
+    len = sizeof out;
+    EXPECT(p11->C_EncryptUpdate(session, (CK_BYTE *)(uintptr_t) "text", 4, out, &len), want);
+    if (want == CKR_OK) NEED(p11->C_EncryptFinal(session, out, &(CK_ULONG){ sizeof out }));
+    /* Under `strict` a free key that GCM has used makes no envelopes. */
+    len = sizeof out;
+    if (is_ladder || !way->strict) EXPECT(envelope(session, true, key, NULL, "text", 4, out, &len), want);
+    NEED(message_init(session, true, key));
+    len = sizeof out;
+    EXPECT(message_seal(session, &message, "text", 4, out, &len), want);
+    NEED(message_final(session, true));
+}
+
+/* So near the end that one encryption is left; a session key, which ends with its process, has none to come near. */
+static void use_up(const char *label, bool is_stored)
+{
+    const unsigned long long limit = 1ULL << 32;
+
+    if (is_stored) CHECK(counted(label, limit - 1 - counted(label, 0)) == limit - 1);
+}
+
+CASE(A_G2_the_nonce_limit)
+{
+    CK_SESSION_HANDLE session = user_session();
+    CK_RV end = way->token ? CKR_KEY_FUNCTION_NOT_PERMITTED : CKR_OK;
+    CK_BYTE iv[12], sealed[64], wrapped[64], out[64], words[256];
+    CK_ULONG len = sizeof sealed, out_len;
+    CK_OBJECT_HANDLE key, users;
+
+    make(session, "K", "edS");
+    make(session, "L", "edS");
+    ladder_grow(session);
+    session = settle(session);
+    key = named(session, "K");
+    NEED(gcm_seal(session, key, iv, "kept", 4, sealed, &len));
+    if (!way->token) {
+        for (int i = 0; i < 200; i++) NEED(gcm_seal(session, key, (CK_BYTE[12]){ 0 }, "kept", 4, wrapped, &(CK_ULONG){ sizeof wrapped }));
+    } else {
+        /* What the process holds in reserve goes back first, so that one is left and no more. */
+        stop();
+    }
+    use_up("K", way->token);
+    use_up("users", true);
+    if (way->token) session = user_session();
+    key = named(session, "K");
+    users = named(session, "users");
+    for (int login_again = 0; login_again < 2; login_again++) {
+        if (login_again == 0) {
+            out_len = sizeof wrapped;
+            NEED(gcm_seal(session, key, (CK_BYTE[12]){ 0 }, "last", 4, wrapped, &out_len));
+            out_len = sizeof wrapped;
+            NEED(gcm_seal(session, users, (CK_BYTE[12]){ 0 }, "last", 4, wrapped, &out_len));
+        }
+        try_all_ways(session, key, false, end);
+        try_all_ways(session, users, true, CKR_KEY_FUNCTION_NOT_PERMITTED);
+        out_len = sizeof out;
+        EXPECT(gcm_seal(session, users, (CK_BYTE[12]){ 0 }, "more", 4, out, &out_len), CKR_KEY_FUNCTION_NOT_PERMITTED);
+        CHECK(error_words(words, sizeof words) > 0 && memmem(words, sizeof words, "rotate", 6) != NULL);
+        /* What there is still opens, what is derived from it still encrypts, and so do other keys. */
+        out_len = sizeof out;
+        EXPECT(gcm_open(session, key, iv, sealed, len, out, &out_len), CKR_OK);
+        CHECK(out_len == 4 && memcmp(out, "kept", 4) == 0);
+        try_all_ways(session, record_key(session, users, "4711", 4), true, CKR_OK);
+        try_all_ways(session, named(session, "L"), false, CKR_OK);
+        if (!way->token) break;
+        NEED(p11->C_Logout(session));
+        NEED(login(session, CKU_USER, USER_PIN));
+        key = named(session, "K");
+        users = named(session, "users");
+    }
+    stop();
+    if (way->token) CHECK(counted("K", 0) == 1ULL << 32);
+    CHECK(counted("users", 0) == 1ULL << 32);
+}
+
+CASE(A_G2_wrapping_counts_too)
+{
+    static const struct wrapping how = { "AES-GCM", CKM_AES_GCM, true };
+    CK_SESSION_HANDLE session = user_session();
+    CK_OBJECT_HANDLE key;
+    struct blob blob, last;
+
+    make(session, "W", "wu");
+    session = settle(session);
+    key = loose_key(session);
+    NEED(wrap_try(session, &how, named(session, "W"), key, &blob));
+    if (way->token) {
+        stop();
+        CHECK(counted("W", 0) == 1);
+        use_up("W", true);
+        session = user_session();
+        key = loose_key(session);
+        NEED(wrap_try(session, &how, named(session, "W"), key, &blob));
+        last = blob;
+        REFUSED(session, wrap_try(session, &how, named(session, "W"), key, &blob), CKR_KEY_FUNCTION_NOT_PERMITTED);
+        EXPECT(unwrap_aes(session, &how, named(session, "W"), &last, NULL, 0, &(CK_OBJECT_HANDLE){ 0 }), CKR_OK);
+    } else {
+        for (int i = 0; i < 200; i++) NEED(wrap_try(session, &how, named(session, "W"), key, &blob));
+    }
+}
+
 CASE(A_G3_short_tags_at_encryption)
 {
     static const CK_ULONG bad[] = { 0, 8, 32, 64, 95, 127, 136, (1UL << 32) + 128 };
@@ -741,6 +851,8 @@ CASE(A_G16_the_message_interface)
 
 const struct test aead_cases[] = {
     T(A_G1_a_nonce_repeated_by_the_caller, OURS),
+    T(A_G2_the_nonce_limit, OURS),
+    T(A_G2_wrapping_counts_too, OURS),
     T(A_G3_short_tags_at_encryption, OURS),
     T(A_G4_bits_against_bytes, OURS),
     T(A_G5_associated_data, OURS),

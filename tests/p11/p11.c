@@ -324,6 +324,23 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+unsigned long long counted(const char *label, unsigned long long more)
+{
+    char here[4096], command[16384], line[64] = "";
+    ssize_t len = readlink("/proc/self/exe", here, sizeof here - 1);
+    FILE *answer;
+
+    if (len <= 0) die_at(__FILE__, __LINE__, "readlink: %s", strerror(errno));
+    here[len] = '\0';
+    *strrchr(here, '/') = '\0';
+    snprintf(command, sizeof command, "'%s/budget' '%s/keyladder.conf' %s '%s' %llu", here, sandbox_dir, USER_PIN, label, more);
+    fflush(stdout);
+    answer = popen(command, "r");
+    if (!answer || !fgets(line, sizeof line, answer)) die_at(__FILE__, __LINE__, "%s: no answer", command);
+    if (pclose(answer) != 0) die_at(__FILE__, __LINE__, "%s: failed", command);
+    return strtoull(line, NULL, 10);
+}
+
 void sandbox_remove(const char *dir)
 {
     if (strstr(dir, "/kl-p11.") && !getenv("P11_KEEP")) nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

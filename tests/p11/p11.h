@@ -228,6 +228,12 @@ void sandbox_setting(const char *line);
 /* C_InitToken and C_InitPIN on a slot; the library must be initialised. */
 void token_make(CK_SLOT_ID slot, const char *label);
 
+/*
+ * How many encryptions are counted against the budget of the token "demo"'s key of that label, after `more` have been: another
+ * process looks (tests/p11/budget), so that what this one holds in reserve counts as used. Keyladder's alone.
+ */
+unsigned long long counted(const char *label, unsigned long long more);
+
 /* ---- everyday steps; each ends the process with a message if it fails ---- */
 void start(void); /* C_Initialize with OS locking */
 void stop(void);

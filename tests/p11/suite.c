@@ -12,8 +12,8 @@ const size_t function_count = COUNT(functions);
 int main(int argc, char **argv)
 {
     static const struct test *const files[] = {
-        general_tests, login_tests, object_tests, policy_tests, gcm_tests,    message_tests, cipher_tests,
-        mac_tests,     wrap_tests,  ladder_tests, fork_tests,   vendor_tests, inherit_tests, NULL,
+        general_tests, login_tests,  object_tests, policy_tests, gcm_tests,     message_tests, cipher_tests, mac_tests,
+        wrap_tests,    ladder_tests, fork_tests,   vendor_tests, inherit_tests, budget_tests,  NULL,
     };
     static const struct way as_configured[] = { { 0 }, { 0 } };
 

@@ -6,7 +6,7 @@
 #include "runner.h"
 
 extern const struct test general_tests[], login_tests[], object_tests[], policy_tests[], gcm_tests[], message_tests[], cipher_tests[],
-    mac_tests[], wrap_tests[], ladder_tests[], fork_tests[], vendor_tests[], inherit_tests[];
+    mac_tests[], wrap_tests[], ladder_tests[], fork_tests[], vendor_tests[], inherit_tests[], budget_tests[];
 
 /* ---- the table of functions.def ---- */
 enum answer { HERE, NEVER, PARALLEL };

@@ -86,6 +86,7 @@ static void the_smallest_configuration_is_filled_with_defaults(void)
     CU_ASSERT_EQUAL(kl_conf_number(token(), KL_SET_CACHE_TTL), 3600);
     CU_ASSERT_TRUE(kl_conf_is(token(), KL_SET_LIST_MASTER));
     CU_ASSERT_STRING_EQUAL(kl_conf_text(token(), KL_SET_ENVELOPE), "aes-256-gcm");
+    CU_ASSERT_STRING_EQUAL(kl_conf_text(token(), KL_SET_ON_EXPIRY), "refuse");
     CU_ASSERT_PTR_NULL(kl_conf_text(token(), KL_SET_PIN));
     CU_ASSERT_EQUAL(kl_conf_number(token(), KL_SET_PIN_MEMORY), 64 << 20);
     CU_ASSERT_EQUAL(kl_conf_number(token(), KL_SET_STORE_TIMEOUT), 30);
@@ -121,6 +122,7 @@ static void everything_that_is_set_is_read(void)
                                "  roots = a,b-2 ,\tc.d\n"
                                "  environment = Zürich 1\n"
                                "envelope = xaes-256-gcm\n"
+                               "on_expiry = serve\n"
                                "cache_ttl = 90d\n list_master=no\npin = env:PIN\npin_memory = 1GiB\nstore_timeout = 2m\n"
                                "[root \"a\"]\ntype=local\npassphrase=prompt\npassphrase_memory=8192KiB\n"
                                "[root \"b-2\"]\ntype=local\npassphrase=cred:pass\n"
@@ -137,6 +139,7 @@ static void everything_that_is_set_is_read(void)
     CU_ASSERT_EQUAL(kl_conf_number(token(), KL_SET_CACHE_TTL), 90 * 86400);
     CU_ASSERT_FALSE(kl_conf_is(token(), KL_SET_LIST_MASTER));
     CU_ASSERT_STRING_EQUAL(kl_conf_text(token(), KL_SET_ENVELOPE), "xaes-256-gcm");
+    CU_ASSERT_STRING_EQUAL(kl_conf_text(token(), KL_SET_ON_EXPIRY), "serve");
     CU_ASSERT_STRING_EQUAL(kl_conf_text(token(), KL_SET_PIN), "env:PIN");
     CU_ASSERT_EQUAL(kl_conf_number(token(), KL_SET_PIN_MEMORY), 1 << 30);
     CU_ASSERT_EQUAL(kl_conf_number(token(), KL_SET_STORE_TIMEOUT), 120);

@@ -168,14 +168,15 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 /* --- what is done under a fault --- */
 
 struct results {
-    enum kl_rc open, add, change, removed, record, tries, find, look, all, aside, check;
+    enum kl_rc open, add, change, removed, record, tries, taken, given, find, look, all, aside, check;
     size_t found, seen;
     uint32_t used;
+    uint64_t counted;
     char copy[256];
 };
 
-static const struct results untried = { KL_STORE, KL_STORE, KL_STORE, KL_STORE, KL_STORE, KL_STORE, KL_STORE, KL_STORE,
-                                        KL_STORE, KL_STORE, KL_STORE, 0,        0,        0,        "" };
+static const struct results untried = { KL_STORE, KL_STORE, KL_STORE, KL_STORE, KL_STORE, KL_STORE, KL_STORE, KL_STORE, KL_STORE,
+                                        KL_STORE, KL_STORE, KL_STORE, KL_STORE, 0,        0,        0,        0,        "" };
 
 static void ignore(void *user, const char *words)
 {
@@ -188,11 +189,14 @@ static void do_everything(struct fixture *f, struct results *results)
     struct kl_row added = fixture_row(100);
     struct kl_row changed = fixture_row(1);
     struct kl_row removed = fixture_row(2);
+    struct kl_unspent unspent = { .count = 10 };
     struct kl_store_report report;
+    uint64_t got;
     uint8_t room[64];
     struct kl_out out = { room, sizeof room, 0 };
 
     *results = untried;
+    memcpy(unspent.id, changed.id, sizeof unspent.id);
     changed.generation = 2;
     results->open = fixture_open(f);
     if (results->open != KL_OK) return;
@@ -204,6 +208,8 @@ static void do_everything(struct fixture *f, struct results *results)
     results->look = kl_store_record(f->store, "token", &out);
     results->all = fixture_count(f->store, KL_BY_ALL, NULL, 0, &results->seen);
     results->tries = kl_store_tries_take(f->store, "pin/user", 5, &results->used);
+    results->taken = kl_store_budget_take(f->store, unspent.id, 64, INT64_MAX, &got, &results->counted);
+    results->given = kl_store_budget_return(f->store, &unspent, 1);
     results->aside = kl_store_set_aside(f->store, results->copy, sizeof results->copy);
     results->check = kl_store_check(f->store, ignore, NULL, &report);
 }
@@ -221,6 +227,7 @@ static bool is_true(struct fixture *f, const struct results *results)
     struct kl_row removed = fixture_row(2);
     uint8_t room[64];
     struct kl_out out = { room, sizeof room, 0 };
+    uint64_t count = 100, counted = 0;
     uint32_t used = 9;
 
     changed.generation = 2;
@@ -230,14 +237,20 @@ static bool is_true(struct fixture *f, const struct results *results)
     if ((kl_store_record(f->store, "extra", &out) == KL_OK) != (results->record == KL_OK)) return false;
     if (kl_store_tries(f->store, "pin/user", &used) != KL_OK || (used == 1) != (results->tries == KL_OK)) return false;
     if (results->find == KL_OK && results->found != 1) return false;
+    if (results->taken == KL_OK) count += 64;
+    if (results->given == KL_OK) count -= 10;
+    if (kl_store_budget(f->store, changed.id, &counted) != KL_OK || counted != count) return false;
+    if (results->taken == KL_OK && results->counted != 164) return false;
     return (access(results->copy, F_OK) == 0) == (results->aside == KL_OK);
 }
 
 static void complain(const struct kind *kind, unsigned n, const struct results *r, const char *what)
 {
-    fprintf(stderr, "%s %u: %s (open %s, find %s, add %s, change %s, remove %s, record %s, tries %s, aside %s, check %s)\n", kind->name, n,
-            what, kl_rc_name(r->open), kl_rc_name(r->find), kl_rc_name(r->add), kl_rc_name(r->change), kl_rc_name(r->removed),
-            kl_rc_name(r->record), kl_rc_name(r->tries), kl_rc_name(r->aside), kl_rc_name(r->check));
+    fprintf(stderr,
+            "%s %u: %s (open %s, find %s, add %s, change %s, remove %s, record %s, tries %s, take %s, give %s, aside %s, check %s)\n",
+            kind->name, n, what, kl_rc_name(r->open), kl_rc_name(r->find), kl_rc_name(r->add), kl_rc_name(r->change),
+            kl_rc_name(r->removed), kl_rc_name(r->record), kl_rc_name(r->tries), kl_rc_name(r->taken), kl_rc_name(r->given),
+            kl_rc_name(r->aside), kl_rc_name(r->check));
     CU_FAIL("a fault was not borne");
 }
 
@@ -246,18 +259,21 @@ static bool try_fault(const struct kind *kind, unsigned n)
 {
     struct results results;
     struct fixture f;
-    struct kl_row row = fixture_row(200);
+    struct kl_row row = fixture_row(200), counted = fixture_row(1);
+    uint64_t got, used;
     bool struck;
 
     fixture_begin(&f);
     CU_ASSERT_EQUAL_FATAL(fixture_add_many(f.store, 0, 20), KL_OK);
+    CU_ASSERT_EQUAL_FATAL(kl_store_budget_take(f.store, counted.id, 100, INT64_MAX, &got, &used), KL_OK);
     fixture_close(&f);
     kind->arm(n);
     do_everything(&f, &results);
     struck = kind->disarm();
     if (!is_honest(results.open) || !is_honest(results.find) || !is_honest(results.add) || !is_honest(results.change) ||
         !is_honest(results.removed) || !is_honest(results.record) || !is_honest(results.tries) || !is_honest(results.aside) ||
-        !is_honest(results.all) || !is_honest(results.look) || !is_honest(results.check)) {
+        !is_honest(results.taken) || !is_honest(results.given) || !is_honest(results.all) || !is_honest(results.look) ||
+        !is_honest(results.check)) {
         complain(kind, n, &results, "a result that says something else");
     }
     if (f.store == NULL && fixture_open(&f) != KL_OK) {
