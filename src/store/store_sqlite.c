@@ -31,9 +31,6 @@ static const char *const texts[KL_SQLS] = {
     [KL_SQL_SCAN + KL_SCAN_LABEL_ROWS] =
         ("SELECT label_bucket, " ROW_COLUMNS ", id_bucket"
          " FROM encryption_keys INDEXED BY keys_by_label WHERE label_bucket BETWEEN ?1 AND ?2 ORDER BY label_bucket, id"),
-    [KL_SQL_SCAN + KL_SCAN_KEY_ID_ROWS] =
-        ("SELECT id_bucket, " ROW_COLUMNS ", label_bucket"
-         " FROM encryption_keys INDEXED BY keys_by_id WHERE id_bucket BETWEEN ?1 AND ?2 ORDER BY id_bucket, id"),
     [KL_SQL_SCAN + KL_SCAN_PUBLIC] = ("SELECT label_bucket, " ROW_COLUMNS ", id_bucket"
                                       " FROM encryption_keys INDEXED BY keys_public WHERE is_public = 1 AND id > ?4 ORDER BY id"),
     [KL_SQL_SCAN + KL_SCAN_PARENT] = ("SELECT label_bucket, " ROW_COLUMNS ", id_bucket"
@@ -463,7 +460,7 @@ static int bind_row(sqlite3_stmt *statement, const struct kl_placed *placed)
     const int codes[] = {
         sqlite3_bind_blob(statement, 1, row->id, sizeof row->id, SQLITE_STATIC),
         sqlite3_bind_int64(statement, 2, (int64_t)row->generation),
-        sqlite3_bind_blob(statement, 3, placed->digest, KL_ROW_DIGEST_LEN, SQLITE_STATIC),
+        sqlite3_bind_blob(statement, 3, placed->digest, KL_ENTRY_DIGEST_LEN, SQLITE_STATIC),
         sqlite3_bind_blob(statement, 4, row->parent, sizeof row->parent, SQLITE_STATIC),
         bind_text(statement, 5, row->key_type),
         bind_bytes(statement, 6, row->key_id),
