@@ -163,16 +163,21 @@ static enum kl_rc run(struct kl_sqlite *sqlite, enum kl_sql sql, const char *doi
     return finish(sqlite, statement, SQLITE_OK, doing);
 }
 
+/*
+ * Columns are read as values: a look-up reads two thousand of them, and sqlite3_column_ asks after each whether memory ran
+ * out. A connection without a mutex, as ours, may.
+ */
 static struct kl_view column(sqlite3_stmt *statement, int at, int type, size_t most, bool *bad)
 {
+    sqlite3_value *value = sqlite3_column_value(statement, at);
     struct kl_view bytes = { NULL, 0 };
 
-    if (sqlite3_column_type(statement, at) != type) {
+    if (sqlite3_value_type(value) != type) {
         *bad = true;
         return bytes;
     }
-    bytes.data = sqlite3_column_blob(statement, at);
-    bytes.len = (size_t)sqlite3_column_bytes(statement, at);
+    bytes.data = sqlite3_value_blob(value);
+    bytes.len = (size_t)sqlite3_value_bytes(value);
     if (bytes.len > most || (bytes.len > 0 && bytes.data == NULL)) {
         *bad = true;
         bytes.len = 0;
@@ -193,9 +198,10 @@ static void fixed(sqlite3_stmt *statement, int at, uint8_t *out, size_t len, boo
 
 static int64_t number(sqlite3_stmt *statement, int at, int64_t least, int64_t most, bool *bad)
 {
-    int64_t value = sqlite3_column_int64(statement, at);
+    sqlite3_value *found = sqlite3_column_value(statement, at);
+    int64_t value = sqlite3_value_int64(found);
 
-    if (sqlite3_column_type(statement, at) == SQLITE_INTEGER && value >= least && value <= most) return value;
+    if (sqlite3_value_type(found) == SQLITE_INTEGER && value >= least && value <= most) return value;
     *bad = true;
     return least;
 }
