@@ -8,6 +8,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* glibc's word for it; where there is none, every process may have threads. */
+#if defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define is_single_threaded (__libc_single_threaded != 0)
+#endif
+#endif
+#ifndef is_single_threaded
+#define is_single_threaded false
+#endif
+
 typedef _Atomic unsigned mark_word;
 
 /* What `mark` points to before the first mark, so that looking needs no test for NULL. */
@@ -62,6 +73,14 @@ bool kl_fork_has_past(void)
 
 enum { SPINS = 2000 };
 
+/* A child copies every page that it writes to, and a lock's is one; a server that forks a child a client seldom has threads. */
+static _Thread_local bool took_none;
+
+bool kl_fork_is_alone(void)
+{
+    return is_single_threaded;
+}
+
 static bool take(void *user, pthread_mutex_t *lock)
 {
     size_t *taken = user;
@@ -86,7 +105,8 @@ bool kl_fork_take_locks(kl_show_locks_fn *show)
 {
     size_t taken = 0;
 
-    if (show(take, &taken)) return true;
+    took_none = kl_fork_is_alone();
+    if (took_none || show(take, &taken)) return true;
     show(leave, &taken);
     return false;
 }
@@ -95,5 +115,5 @@ void kl_fork_leave_locks(kl_show_locks_fn *show)
 {
     size_t taken = SIZE_MAX;
 
-    show(leave, &taken);
+    if (!took_none) show(leave, &taken);
 }

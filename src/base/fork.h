@@ -18,12 +18,18 @@ bool kl_fork_is_marked(void);
 /* Some ancestor or this process was marked, i.e. memory holds state made under a mark. */
 bool kl_fork_has_past(void);
 
+/*
+ * The process has no thread but this one, as far as is known: nobody else holds a lock at a fork. What it holds itself, in
+ * a signal handler, it comes back to in the child too. A load.
+ */
+bool kl_fork_is_alone(void);
+
 /* Is given one lock after the other, in the order in which they are taken, until it says false; so does who gives them. */
 typedef bool kl_lock_fn(void *user, pthread_mutex_t *lock);
 typedef bool kl_show_locks_fn(kl_lock_fn *each, void *user);
-/* One attempt at all that `show` shows; each is given the time that a few steps under it take. False: none is held. */
+/* One attempt at all that `show` shows; each is given the time that a few steps under it take. False: none is held. Who is alone takes none. */
 bool kl_fork_take_locks(kl_show_locks_fn *show);
-/* The locks shown are held by this thread, or were by the thread that forked. */
+/* What this thread took so last, in the parent or in the child. */
 void kl_fork_leave_locks(kl_show_locks_fn *show);
 
 #endif

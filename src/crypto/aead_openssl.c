@@ -31,10 +31,9 @@ static bool has(enum kl_aead_algorithm algorithm, size_t key_len, size_t iv_len)
 static enum kl_rc init(void *room, enum kl_aead_algorithm algorithm, struct kl_view key)
 {
     struct context *context = room;
-    const struct kl_fetched *fetched = kl_crypto_fetched();
 
-    if (fetched == NULL) return KL_CRYPTO;
-    context->cipher = algorithm == KL_AEAD_AES_GCM ? fetched->aes_gcm[(key.len - 16) / 8] : fetched->chacha20_poly1305;
+    context->cipher = algorithm == KL_AEAD_AES_GCM ? kl_crypto_aes(KL_AES_GCM, key.len) : kl_crypto_chacha20_poly1305();
+    if (context->cipher == NULL) return KL_CRYPTO;
     context->key = key;
     return KL_OK;
 }

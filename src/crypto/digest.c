@@ -29,16 +29,16 @@ static enum kl_rc ctx_make(const EVP_MD *md, EVP_MD_CTX **out)
 
 enum kl_rc kl_digest_new(enum kl_hash hash, struct kl_digest **out)
 {
-    const struct kl_fetched *fetched = kl_crypto_fetched();
+    const EVP_MD *md = kl_crypto_md(hash);
     struct kl_digest *digest;
     enum kl_rc rc;
 
-    if (fetched == NULL) return KL_CRYPTO;
+    if (md == NULL) return KL_CRYPTO;
     digest = calloc(1, sizeof *digest);
     if (digest == NULL) return kl_fail(KL_MEMORY, "no room for a digest");
     digest->hash = hash;
     kl_crypto_enter();
-    rc = ctx_make(fetched->hash[hash], &digest->ctx);
+    rc = ctx_make(md, &digest->ctx);
     kl_crypto_leave();
     if (rc != KL_OK) {
         free(digest);

@@ -13,24 +13,16 @@
 #include "base/rc.h"
 #include "crypto/hash.h"
 
-struct kl_fetched {
-    OSSL_LIB_CTX *lib;
-    OSSL_PROVIDER *provider;
-    EVP_CIPHER *aes_gcm[3]; /* keys of 16, 24, 32 bytes */
-    EVP_CIPHER *chacha20_poly1305;
-    EVP_MD *hash[KL_HASHES];
-    EVP_KDF *pbkdf2;
-};
-
-/* Opens on first use; then one load. NULL, with words, when OpenSSL fails. */
-const struct kl_fetched *kl_crypto_fetched(void);
-
 /*
- * AES in a mode that few programs use, for keys of 16, 24 or 32 bytes: a fetch takes
- * 36 us, so each is made when first asked for, then kept. NULL, with words, when OpenSSL fails.
+ * Each is made when first asked for, then kept: the context takes OpenSSL 1 ms, an algorithm 36 us, and most programs use
+ * few. Then one load. NULL, with words, when OpenSSL fails.
  */
-enum kl_aes { KL_AES_ECB, KL_AES_CBC, KL_AES_CTR, KL_AES_KW, KL_AES_KWP, KL_AES_MODES };
+enum kl_aes { KL_AES_GCM, KL_AES_ECB, KL_AES_CBC, KL_AES_CTR, KL_AES_KW, KL_AES_KWP, KL_AES_MODES };
+/* For keys of 16, 24 or 32 bytes. */
 const EVP_CIPHER *kl_crypto_aes(enum kl_aes mode, size_t key_len);
+const EVP_CIPHER *kl_crypto_chacha20_poly1305(void);
+const EVP_MD *kl_crypto_md(enum kl_hash hash);
+EVP_KDF *kl_crypto_pbkdf2(void);
 
 /* As many bytes out as in, through a keyed context; without an output they are associated data. */
 bool kl_crypto_feed(EVP_CIPHER_CTX *ctx, struct kl_view in, uint8_t *out);

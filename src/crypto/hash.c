@@ -9,6 +9,7 @@
 
 #include "base/secret.h"
 #include "crypto/fetched.h"
+#include "crypto/lib.h"
 
 #define BLOCK_MAX 128
 
@@ -26,7 +27,6 @@ static const struct shape {
  * thread begins its search at a slot of its own, so threads rarely meet.
  */
 struct hasher {
-    const struct kl_fetched *fetched;
     EVP_MD_CTX *ctx[KL_HASHES];
     bool begun[KL_HASHES]; /* holds the state of an empty message */
 };
@@ -43,15 +43,12 @@ static size_t slot_first(void)
 
 static enum kl_rc hasher_make(struct hasher **out)
 {
-    const struct kl_fetched *fetched = kl_crypto_fetched();
-
-    if (fetched == NULL) return KL_CRYPTO;
+    KL_TRY(kl_crypto_open());
     *out = calloc(1, sizeof **out);
     if (*out == NULL) {
         kl_fail(KL_MEMORY, "no room for a digest");
         return KL_MEMORY;
     }
-    (*out)->fetched = fetched;
     return KL_OK;
 }
 
@@ -87,9 +84,10 @@ static void hasher_give(struct hasher *hasher)
 /* A digest's first use of a context asks for memory; later ones do not. */
 static bool ctx_make(struct hasher *hasher, enum kl_hash hash)
 {
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    const EVP_MD *md = kl_crypto_md(hash);
+    EVP_MD_CTX *ctx = md == NULL ? NULL : EVP_MD_CTX_new();
 
-    if (ctx == NULL || EVP_DigestInit_ex2(ctx, hasher->fetched->hash[hash], NULL) != 1) {
+    if (ctx == NULL || EVP_DigestInit_ex2(ctx, md, NULL) != 1) {
         EVP_MD_CTX_free(ctx);
         return false;
     }

@@ -4,140 +4,174 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/provider.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "crypto/fetched.h"
 
 #define PIECE ((size_t)1 << 30) /* EVP counts in int */
 
-/* Written once, by the first thread that has made one whole: a lock here could be found taken in a forked child. */
-static _Atomic(struct kl_fetched *) fetched;
+/* --- the context --- */
 
-static void fetched_free(struct kl_fetched *it)
+/* Written once each, under the lock, by whoever has made one whole; then they stay. */
+static _Atomic(OSSL_LIB_CTX *) context;
+static OSSL_PROVIDER *provider;
+/* Around what takes locks of the context's and of OpenSSL's own: making it and looking algorithms up, but not using them. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/*
+ * Where we are the first in the process to reach OpenSSL: no clean-up at exit
+ * on our account, since the host's own destructors may call us after it. It
+ * comes before everything, for the error queue too would order one.
+ * OPENSSL_INIT_NO_LOAD_CONFIG must not stand here: it would keep the *host*
+ * from ever loading its openssl.cnf, and a context of our own loads none anyway.
+ */
+static enum kl_rc begin(void)
 {
-    if (it == NULL) return;
-    for (size_t i = 0; i < 3; i++) EVP_CIPHER_free(it->aes_gcm[i]);
-    EVP_CIPHER_free(it->chacha20_poly1305);
-    for (size_t i = 0; i < KL_HASHES; i++) EVP_MD_free(it->hash[i]);
-    EVP_KDF_free(it->pbkdf2);
-    if (it->provider != NULL) OSSL_PROVIDER_unload(it->provider);
-    OSSL_LIB_CTX_free(it->lib);
-    free(it);
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) == 1) return KL_OK;
+    return kl_fail(KL_CRYPTO, "OpenSSL does not start, or was shut down by the program");
 }
 
-static bool fetch_ciphers(struct kl_fetched *it)
+static enum kl_rc context_load(void)
 {
-    static const char *const aes_gcm[3] = { "AES-128-GCM", "AES-192-GCM", "AES-256-GCM" };
+    OSSL_LIB_CTX *mine = OSSL_LIB_CTX_new();
 
-    for (size_t i = 0; i < 3; i++) {
-        it->aes_gcm[i] = EVP_CIPHER_fetch(it->lib, aes_gcm[i], NULL);
-        if (it->aes_gcm[i] == NULL) return false;
+    if (mine != NULL) provider = OSSL_PROVIDER_load(mine, "default");
+    if (provider == NULL) {
+        enum kl_rc rc = kl_crypto_failed("start");
+
+        OSSL_LIB_CTX_free(mine);
+        return rc;
     }
-    it->chacha20_poly1305 = EVP_CIPHER_fetch(it->lib, "ChaCha20-Poly1305", NULL);
-    return it->chacha20_poly1305 != NULL;
-}
-
-static bool fetch_hashes(struct kl_fetched *it)
-{
-    static const char *const names[KL_HASHES] = { [KL_SHA256] = "SHA2-256", [KL_SHA384] = "SHA2-384", [KL_SHA512] = "SHA2-512" };
-
-    for (size_t i = 0; i < KL_HASHES; i++) {
-        it->hash[i] = EVP_MD_fetch(it->lib, names[i], NULL);
-        if (it->hash[i] == NULL) return false;
-    }
-    it->pbkdf2 = EVP_KDF_fetch(it->lib, "PBKDF2", NULL);
-    return it->pbkdf2 != NULL;
-}
-
-static bool fetch(struct kl_fetched *it)
-{
-    it->lib = OSSL_LIB_CTX_new();
-    if (it->lib == NULL) return false;
-    it->provider = OSSL_PROVIDER_load(it->lib, "default");
-    if (it->provider == NULL) return false;
-    return fetch_ciphers(it) && fetch_hashes(it);
-}
-
-static enum kl_rc fetched_make(struct kl_fetched **out)
-{
-    struct kl_fetched *it = calloc(1, sizeof *it);
-
-    if (it == NULL) return kl_fail(KL_MEMORY, "no room for the algorithms of OpenSSL");
-    if (!fetch(it)) {
-        fetched_free(it);
-        return kl_crypto_failed("start");
-    }
-    *out = it;
+    atomic_store(&context, mine);
     return KL_OK;
 }
 
-static const struct kl_fetched *fetch_first(void)
+/* The lock is held. */
+static enum kl_rc context_make(void)
 {
-    struct kl_fetched *theirs = NULL;
-    struct kl_fetched *mine = NULL;
     enum kl_rc rc;
 
-    /*
-     * Where we are the first in the process to reach OpenSSL: no clean-up at exit
-     * on our account, since the host's own destructors may call us after it. It
-     * comes before everything, for the error queue too would order one.
-     * OPENSSL_INIT_NO_LOAD_CONFIG must not stand here: it would keep the *host*
-     * from ever loading its openssl.cnf, and a context of our own loads none anyway.
-     */
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1) {
-        kl_fail(KL_CRYPTO, "OpenSSL does not start, or was shut down by the program");
-        return NULL;
-    }
+    if (atomic_load(&context) != NULL) return KL_OK;
+    KL_TRY(begin());
     kl_crypto_enter();
-    rc = fetched_make(&mine);
+    rc = context_load();
     kl_crypto_leave();
-    if (rc != KL_OK) return NULL;
-    if (atomic_compare_exchange_strong(&fetched, &theirs, mine)) return mine;
-    fetched_free(mine);
-    return theirs;
+    return rc;
 }
 
-const struct kl_fetched *kl_crypto_fetched(void)
-{
-    const struct kl_fetched *it = atomic_load_explicit(&fetched, memory_order_acquire);
+/* --- algorithms --- */
 
-    return it != NULL ? it : fetch_first();
+typedef void *fetch_fn(OSSL_LIB_CTX *from, const char *name);
+
+static void *cipher_fetch(OSSL_LIB_CTX *from, const char *name)
+{
+    return EVP_CIPHER_fetch(from, name, NULL);
 }
 
-static const EVP_CIPHER *aes_fetch(_Atomic(EVP_CIPHER *) *slot, const char *name)
+static void *md_fetch(OSSL_LIB_CTX *from, const char *name)
 {
-    const struct kl_fetched *it = kl_crypto_fetched();
-    EVP_CIPHER *theirs = NULL;
-    EVP_CIPHER *mine;
+    return EVP_MD_fetch(from, name, NULL);
+}
+
+static void *kdf_fetch(OSSL_LIB_CTX *from, const char *name)
+{
+    return EVP_KDF_fetch(from, name, NULL);
+}
+
+enum { AES_SIZES = 3, CHACHA20_POLY1305 = AES_SIZES * KL_AES_MODES, HASHES, PBKDF2 = HASHES + KL_HASHES, ALGORITHMS };
+#define AES(mode, size) (AES_SIZES * (mode) + ((size)-16) / 8)
+
+static const struct algorithm {
+    fetch_fn *fetch;
+    const char *name;
+} algorithms[ALGORITHMS] = {
+    [AES(KL_AES_GCM, 16)] = { cipher_fetch, "AES-128-GCM" },
+    [AES(KL_AES_GCM, 24)] = { cipher_fetch, "AES-192-GCM" },
+    [AES(KL_AES_GCM, 32)] = { cipher_fetch, "AES-256-GCM" },
+    [AES(KL_AES_ECB, 16)] = { cipher_fetch, "AES-128-ECB" },
+    [AES(KL_AES_ECB, 24)] = { cipher_fetch, "AES-192-ECB" },
+    [AES(KL_AES_ECB, 32)] = { cipher_fetch, "AES-256-ECB" },
+    [AES(KL_AES_CBC, 16)] = { cipher_fetch, "AES-128-CBC" },
+    [AES(KL_AES_CBC, 24)] = { cipher_fetch, "AES-192-CBC" },
+    [AES(KL_AES_CBC, 32)] = { cipher_fetch, "AES-256-CBC" },
+    [AES(KL_AES_CTR, 16)] = { cipher_fetch, "AES-128-CTR" },
+    [AES(KL_AES_CTR, 24)] = { cipher_fetch, "AES-192-CTR" },
+    [AES(KL_AES_CTR, 32)] = { cipher_fetch, "AES-256-CTR" },
+    [AES(KL_AES_KW, 16)] = { cipher_fetch, "AES-128-WRAP" },
+    [AES(KL_AES_KW, 24)] = { cipher_fetch, "AES-192-WRAP" },
+    [AES(KL_AES_KW, 32)] = { cipher_fetch, "AES-256-WRAP" },
+    [AES(KL_AES_KWP, 16)] = { cipher_fetch, "AES-128-WRAP-PAD" },
+    [AES(KL_AES_KWP, 24)] = { cipher_fetch, "AES-192-WRAP-PAD" },
+    [AES(KL_AES_KWP, 32)] = { cipher_fetch, "AES-256-WRAP-PAD" },
+    [CHACHA20_POLY1305] = { cipher_fetch, "ChaCha20-Poly1305" },
+    [HASHES + KL_SHA256] = { md_fetch, "SHA2-256" },
+    [HASHES + KL_SHA384] = { md_fetch, "SHA2-384" },
+    [HASHES + KL_SHA512] = { md_fetch, "SHA2-512" },
+    [PBKDF2] = { kdf_fetch, "PBKDF2" },
+};
+static _Atomic(void *) fetched[ALGORITHMS];
+
+/* The lock is held. */
+static enum kl_rc fetch(size_t index)
+{
     enum kl_rc rc = KL_OK;
+    char doing[48];
+    void *it;
 
-    if (it == NULL) return NULL;
+    /* Another thread was quicker. */
+    if (atomic_load(&fetched[index]) != NULL) return KL_OK;
+    KL_TRY(context_make());
+    snprintf(doing, sizeof doing, "find %s", algorithms[index].name);
     kl_crypto_enter();
-    mine = EVP_CIPHER_fetch(it->lib, name, NULL);
-    if (mine == NULL) rc = kl_crypto_failed("find a cipher");
+    it = algorithms[index].fetch(atomic_load(&context), algorithms[index].name);
+    if (it == NULL) rc = kl_crypto_failed(doing);
     kl_crypto_leave();
-    if (rc != KL_OK || atomic_compare_exchange_strong(slot, &theirs, mine)) return mine;
-    EVP_CIPHER_free(mine);
-    return theirs;
+    atomic_store(&fetched[index], it);
+    return rc;
+}
+
+static void *fetch_first(size_t index)
+{
+    enum kl_rc rc;
+
+    pthread_mutex_lock(&lock);
+    rc = fetch(index);
+    pthread_mutex_unlock(&lock);
+    return rc == KL_OK ? atomic_load(&fetched[index]) : NULL;
+}
+
+static void *algorithm(size_t index)
+{
+    void *it = atomic_load_explicit(&fetched[index], memory_order_acquire);
+
+    return it != NULL ? it : fetch_first(index);
 }
 
 const EVP_CIPHER *kl_crypto_aes(enum kl_aes mode, size_t key_len)
 {
-    static const char *const names[KL_AES_MODES][3] = {
-        [KL_AES_ECB] = { "AES-128-ECB", "AES-192-ECB", "AES-256-ECB" },
-        [KL_AES_CBC] = { "AES-128-CBC", "AES-192-CBC", "AES-256-CBC" },
-        [KL_AES_CTR] = { "AES-128-CTR", "AES-192-CTR", "AES-256-CTR" },
-        [KL_AES_KW] = { "AES-128-WRAP", "AES-192-WRAP", "AES-256-WRAP" },
-        [KL_AES_KWP] = { "AES-128-WRAP-PAD", "AES-192-WRAP-PAD", "AES-256-WRAP-PAD" },
-    };
-    static _Atomic(EVP_CIPHER *) slots[KL_AES_MODES][3];
-    size_t size = (key_len - 16) / 8;
-    const EVP_CIPHER *it = atomic_load_explicit(&slots[mode][size], memory_order_acquire);
-
-    return it != NULL ? it : aes_fetch(&slots[mode][size], names[mode][size]);
+    return algorithm(AES((size_t)mode, key_len));
 }
+
+const EVP_CIPHER *kl_crypto_chacha20_poly1305(void)
+{
+    return algorithm(CHACHA20_POLY1305);
+}
+
+const EVP_MD *kl_crypto_md(enum kl_hash hash)
+{
+    return algorithm(HASHES + (size_t)hash);
+}
+
+EVP_KDF *kl_crypto_pbkdf2(void)
+{
+    return algorithm(PBKDF2);
+}
+
+/* --- for the files of this room --- */
 
 bool kl_crypto_feed(EVP_CIPHER_CTX *ctx, struct kl_view in, uint8_t *out)
 {
@@ -164,7 +198,13 @@ enum kl_rc kl_crypto_failed(const char *what)
 
 enum kl_rc kl_crypto_open(void)
 {
-    return kl_crypto_fetched() != NULL ? KL_OK : KL_CRYPTO;
+    enum kl_rc rc;
+
+    if (atomic_load_explicit(&context, memory_order_acquire) != NULL) return KL_OK;
+    pthread_mutex_lock(&lock);
+    rc = context_make();
+    pthread_mutex_unlock(&lock);
+    return rc;
 }
 
 void kl_crypto_enter(void)
@@ -183,6 +223,25 @@ void kl_crypto_leave(void)
 
 void kl_crypto_before_fork(void)
 {
+    if (begin() != KL_OK) return;
     kl_crypto_enter();
     kl_crypto_leave();
+}
+
+pthread_mutex_t *kl_crypto_lock(void)
+{
+    return &lock;
+}
+
+void kl_crypto_abandon(void)
+{
+    if (pthread_mutex_trylock(&lock) == 0) {
+        pthread_mutex_unlock(&lock);
+        return;
+    }
+    /* Its holder did not come along, and left the context as it was at that moment. */
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    atomic_store(&context, NULL);
+    provider = NULL;
+    for (size_t i = 0; i < ALGORITHMS; i++) atomic_store(&fetched[i], NULL);
 }

@@ -63,13 +63,13 @@ static bool states_make(struct context *context, const EVP_MD *md)
 static enum kl_rc init(void *room, enum kl_mac_algorithm algorithm, struct kl_view key)
 {
     struct context *context = room;
-    const struct kl_fetched *fetched = kl_crypto_fetched();
+    const EVP_MD *md = kl_crypto_md(shapes[algorithm].hash);
     enum kl_rc rc = KL_OK;
 
-    if (fetched == NULL) return KL_CRYPTO;
+    if (md == NULL) return KL_CRYPTO;
     context->shape = &shapes[algorithm];
     kl_crypto_enter();
-    if (!key_as_block(context, key) || !states_make(context, fetched->hash[context->shape->hash])) rc = kl_crypto_failed("take a key");
+    if (!key_as_block(context, key) || !states_make(context, md)) rc = kl_crypto_failed("take a key");
     kl_crypto_leave();
     kl_wipe(context->block, BLOCK_MAX);
     return rc;

@@ -177,13 +177,13 @@ static enum kl_rc pbkdf2(EVP_KDF_CTX *ctx, const struct kl_kdf_params *params, s
 
 static enum kl_rc by_pbkdf2(const struct kl_kdf_params *params, struct kl_view passphrase, uint8_t *key)
 {
-    const struct kl_fetched *fetched = kl_crypto_fetched();
+    EVP_KDF *kdf = kl_crypto_pbkdf2();
     EVP_KDF_CTX *ctx;
     enum kl_rc rc;
 
-    if (fetched == NULL) return KL_CRYPTO;
+    if (kdf == NULL) return KL_CRYPTO;
     kl_crypto_enter();
-    ctx = EVP_KDF_CTX_new(fetched->pbkdf2);
+    ctx = EVP_KDF_CTX_new(kdf);
     rc = pbkdf2(ctx, params, passphrase, key);
     EVP_KDF_CTX_free(ctx);
     kl_crypto_leave();

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "crypto/lib.h"
 #include "ladder/budget.h"
 #include "ladder/internal.h"
 
@@ -310,7 +309,6 @@ static enum kl_rc unlock_by_pin(struct kl_ladder *ladder, enum kl_role role, str
     struct kl_view serial;
 
     KL_CHECK(role == KL_ROLE_USER || role == KL_ROLE_SO, KL_USER_TYPE);
-    KL_TRY(kl_crypto_open());
     KL_TRY(kl_ladder_store(ladder, KL_STORE_EXISTING, store));
     KL_TRY(kl_token_record_read(*store, token));
     serial = kl_view_of(token->serial, KL_SERIAL_LEN);

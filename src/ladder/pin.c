@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "crypto/lib.h"
 #include "crypto/passphrase.h"
 #include "crypto/random.h"
 
@@ -147,13 +148,18 @@ static enum kl_rc locked(const char *name)
                                                  : "; restore the token from a backup");
 }
 
-/* A made-up PIN: the attempt is counted before it is tried, so that no number of processes can guess more often. */
+/*
+ * A made-up PIN: the attempt is counted before it is tried, so that no number of processes can guess more often. A broken
+ * OpenSSL is found before that: it must not use attempts up.
+ */
 static enum kl_rc open_counted(const struct pin_record *record, struct kl_store *store, const char *name, struct kl_view serial,
                                struct kl_view pin, struct kl_secret *access)
 {
     uint32_t used = 0;
-    enum kl_rc rc = kl_store_tries_take(store, name, KL_PIN_TRIES, &used);
+    enum kl_rc rc;
 
+    KL_TRY(kl_crypto_open());
+    rc = kl_store_tries_take(store, name, KL_PIN_TRIES, &used);
     if (rc == KL_PIN_LOCKED) return locked(name);
     if (rc != KL_OK) return rc;
     rc = try_pin(record, name, serial, pin, access);

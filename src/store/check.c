@@ -31,14 +31,18 @@ static enum kl_rc check_row(void *user, const struct kl_found *found)
 {
     struct checking *checking = user;
     struct kl_store *store = checking->store;
-    uint32_t by_label = 0;
-    uint32_t by_key_id = 0;
+    const uint8_t *tags = found->entry.digest;
+    struct kl_spot by_label;
+    struct kl_spot by_key_id;
 
     checking->rows++;
     KL_TRY(kl_tree_place(kl_secret_view(&store->key), KL_PLACE_LABEL, found->row.label, found->row.id, &by_label));
     KL_TRY(kl_tree_place(kl_secret_view(&store->key), KL_PLACE_KEY_ID, found->row.key_id, found->row.id, &by_key_id));
-    if (by_label != found->bucket || by_key_id != found->other) {
-        KL_TRY(note(checking, kl_fail(KL_INTEGRITY, "%s: a row stands in a bucket that is not its own", kl_store_path(store))));
+    if (by_label.bucket != found->bucket || by_key_id.bucket != found->other ||
+        memcmp(by_label.tag, tags + KL_PLACE_LABEL * KL_TAG_LEN, KL_TAG_LEN) != 0 ||
+        memcmp(by_key_id.tag, tags + KL_PLACE_KEY_ID * KL_TAG_LEN, KL_TAG_LEN) != 0) {
+        KL_TRY(note(checking,
+                    kl_fail(KL_INTEGRITY, "%s: a row stands in a bucket, or under a tag, that is not its own", kl_store_path(store))));
     }
     return note(checking, kl_store_check_row(store, found));
 }

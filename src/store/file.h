@@ -12,7 +12,7 @@ enum kl_file_flag {
     KL_FILE_WRITE = 1,     /* for reading and writing, else for reading */
     KL_FILE_CREATE = 2,    /* made with 0600 whatever the umask, if it is not there */
     KL_FILE_EXCLUSIVE = 4, /* with CREATE: must not be there (KL_CONFLICT) */
-    KL_FILE_VOLATILE = 8,  /* with CREATE: need not survive a loss of power */
+    KL_FILE_VOLATILE = 8,  /* with CREATE: need not survive a loss of power, or the caller syncs its directory */
 };
 
 /*

@@ -84,11 +84,11 @@ KL_MUST_USE enum kl_rc kl_store_check_budgets(struct kl_store *store, kl_note_fn
 /* In a snapshot without a root: nothing else is there either. */
 KL_MUST_USE enum kl_rc kl_store_check_blank(struct kl_store *store);
 
-enum kl_walk_rows { KL_WALK_ENTRIES, KL_WALK_LABEL_ROWS, KL_WALK_KEY_ID_ROWS };
+enum kl_walk_rows { KL_WALK_ENTRIES, KL_WALK_LABEL_ROWS };
 /* Whatever it gives but KL_OK ends the walk and is handed up. */
 typedef enum kl_rc kl_walk_row_fn(void *user, const struct kl_found *found) KL_MUST_USE;
 
-/* Bucket by bucket through both lists at once; the label's or the CKA_ID's with whole rows, if asked for. */
+/* Bucket by bucket through both lists at once; the label's with whole rows, if asked for. */
 struct kl_walk_side {
     enum kl_scan scan;
     struct kl_found found;

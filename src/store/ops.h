@@ -25,12 +25,11 @@ enum kl_begin { KL_BEGIN_READ, KL_BEGIN_WRITE };
 enum kl_scan {
     KL_SCAN_LABEL_ENTRIES, /* buckets first to last, by label: bucket and entry alone */
     KL_SCAN_KEY_ID_ENTRIES,
-    KL_SCAN_LABEL_ROWS, /* the same with whole rows */
-    KL_SCAN_KEY_ID_ROWS,
-    KL_SCAN_PUBLIC, /* rows with is_public after `after` */
-    KL_SCAN_PARENT, /* rows of the parent `value` after `after` */
-    KL_SCAN_ROW,    /* the row with the id `value` */
-    KL_SCAN_EVERY,  /* all rows */
+    KL_SCAN_LABEL_ROWS, /* by label with whole rows */
+    KL_SCAN_PUBLIC,     /* rows with is_public after `after` */
+    KL_SCAN_PARENT,     /* rows of the parent `value` after `after` */
+    KL_SCAN_ROW,        /* the row with the id `value` */
+    KL_SCAN_EVERY,      /* all rows */
     KL_SCANS
 };
 
@@ -55,7 +54,7 @@ struct kl_placed {
     const struct kl_row *row;
     uint32_t label_bucket;
     uint32_t key_id_bucket;
-    const uint8_t *digest;
+    const uint8_t *digest; /* KL_ENTRY_DIGEST_LEN bytes */
 };
 
 struct kl_store_ops {

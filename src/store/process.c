@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fork.h"
 
 /* Zero in a forked child, locks included: unlocked, and nothing claimed. */
 struct page {
@@ -46,9 +47,11 @@ static const int64_t fork_wait = 5 * INT64_C(1000000000);
 static const int64_t stuck_after = 200 * INT64_C(1000000);
 static sqlite3_mutex *mutexes[MUTEXES];
 static _Thread_local unsigned held; /* a bit for each that this thread took before its fork */
+static _Thread_local bool was_alone;
 
 static void leave_all(void)
 {
+    if (held == 0) return;
     for (unsigned i = MUTEXES; i-- > 0;) {
         if ((held & (1U << i)) != 0) sqlite3_mutex_leave(mutexes[i]);
     }
@@ -74,8 +77,11 @@ static bool try_all(void)
 
 static void before_fork(void)
 {
-    int64_t deadline = kl_clock_system.steady() + fork_wait;
+    int64_t deadline;
 
+    was_alone = kl_fork_is_alone();
+    if (was_alone) return;
+    deadline = kl_clock_system.steady() + fork_wait;
     while (!try_all() && kl_clock_system.steady() < deadline) usleep(500);
 }
 
@@ -86,10 +92,10 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
-    bool all_held = held == (1U << MUTEXES) - 1;
+    bool is_clean = was_alone || held == (1U << MUTEXES) - 1;
 
     leave_all();
-    page->handled = all_held;
+    page->handled = is_clean;
 }
 
 /* A child of _Fork, which calls no handlers: what a thread of the parent held, nobody will ever leave. */

@@ -127,34 +127,6 @@ static bool is_wanted(const struct kl_query *query, const struct kl_row *row)
     }
 }
 
-/*
- * Every row of the bucket is compared with its entry, wanted or not: one whose
- * label was changed from outside must not vanish from the answer.
- */
-static enum kl_rc take_from_bucket(void *user, const struct kl_found *found)
-{
-    struct reading *reading = user;
-    struct kl_cursor *cursor = reading->cursor;
-
-    if (cursor->started && memcmp(found->entry.id, cursor->after, KL_ROW_ID_LEN) <= 0) return KL_OK;
-    if (page_is_full(reading->page)) {
-        reading->cut = true;
-        return KL_OK;
-    }
-    KL_TRY(kl_store_check_row(reading->store, found));
-    if (is_wanted(reading->query, &found->row)) KL_TRY(page_add(reading->page, &found->row));
-    return KL_OK;
-}
-
-static void move_cursor(struct reading *reading)
-{
-    struct kl_page *page = reading->page;
-
-    reading->cursor->done = !reading->cut;
-    reading->cursor->started = true;
-    if (reading->cut) memcpy(reading->cursor->after, page->rows[page->count - 1].id, KL_ROW_ID_LEN);
-}
-
 static enum kl_rc check_walked(struct kl_walk *walk, uint32_t bucket)
 {
     uint8_t group[KL_GROUP_LEN];
@@ -163,25 +135,7 @@ static enum kl_rc check_walked(struct kl_walk *walk, uint32_t bucket)
     return kl_walk_compare(walk, bucket, group);
 }
 
-/* By label or CKA_ID. */
-static enum kl_rc read_place(struct reading *reading)
-{
-    bool by_label = reading->query->by == KL_BY_LABEL;
-    struct kl_store *store = reading->store;
-    struct kl_walk walk = { 0 };
-    uint32_t bucket = 0;
-    enum kl_rc rc;
-
-    KL_TRY(kl_tree_place(kl_secret_view(&store->key), by_label ? KL_PLACE_LABEL : KL_PLACE_KEY_ID, reading->query->value, NULL, &bucket));
-    rc = kl_walk_begin(&walk, store, by_label ? KL_WALK_LABEL_ROWS : KL_WALK_KEY_ID_ROWS, bucket, bucket);
-    if (rc == KL_OK) rc = kl_walk_bucket(&walk, bucket, take_from_bucket, reading);
-    if (rc == KL_OK) rc = check_walked(&walk, bucket);
-    kl_walk_clear(&walk);
-    if (rc == KL_OK) move_cursor(reading);
-    return rc;
-}
-
-/* --- rows found by other ways, then looked for in their bucket --- */
+/* --- rows and their entries in a bucket --- */
 
 static enum kl_rc changed(struct kl_store *store)
 {
@@ -200,31 +154,28 @@ static enum kl_rc look_in_bucket(struct kl_store *store, uint32_t bucket, const 
     if (rc == KL_OK) {
         const uint8_t *encoded = kl_entries_find(&walk.by_label, id);
 
-        if (encoded == NULL) {
-            rc = KL_NOT_FOUND;
+        if (encoded != NULL) {
+            kl_entry_read(encoded, entry);
         } else {
-            struct kl_reader reader = kl_reader_of(kl_view_of(encoded, KL_ENTRY_LEN));
-
-            kl_read_raw(&reader, entry->id, sizeof entry->id);
-            entry->generation = kl_read_u64(&reader);
-            kl_read_raw(&reader, entry->digest, sizeof entry->digest);
+            rc = KL_NOT_FOUND;
         }
     }
     kl_walk_clear(&walk);
     return rc;
 }
 
-static enum kl_rc fetch_row(struct reading *reading, struct kl_found *found, bool *there)
+/* The scan is the caller's to stop, when it is done with what was found. */
+static enum kl_rc fetch_row(struct kl_store *store, struct kl_view id, struct kl_found *found, bool *there)
 {
-    struct kl_store *store = reading->store;
-    const struct kl_range range = { .value = reading->query->value };
+    const struct kl_range range = { .value = id };
     enum kl_rc rc = store->ops->scan(store->backend, KL_SCAN_ROW, &range);
 
     if (rc == KL_OK) rc = store->ops->next(store->backend, KL_SCAN_ROW, found, there);
     return rc;
 }
 
-static enum kl_rc compare_row(struct reading *reading, const struct kl_found *found, const struct kl_entry *entry)
+/* A row of another label can have the same tag. */
+static enum kl_rc take_row(struct reading *reading, const struct kl_found *found, const struct kl_entry *entry)
 {
     struct kl_store *store = reading->store;
 
@@ -233,8 +184,71 @@ static enum kl_rc compare_row(struct reading *reading, const struct kl_found *fo
         return changed(store);
     }
     KL_TRY(kl_store_check_row(store, found));
-    return page_add(reading->page, &found->row);
+    return is_wanted(reading->query, &found->row) ? page_add(reading->page, &found->row) : KL_OK;
 }
+
+/* --- by label or CKA_ID --- */
+
+static enum kl_rc take_entry(struct reading *reading, const struct kl_entry *entry)
+{
+    struct kl_store *store = reading->store;
+    struct kl_found found = { 0 };
+    bool there = false;
+    enum kl_rc rc = fetch_row(store, kl_view_of(entry->id, sizeof entry->id), &found, &there);
+
+    if (rc == KL_OK) rc = there ? take_row(reading, &found, entry) : changed(store);
+    store->ops->stop(store->backend, KL_SCAN_ROW);
+    return rc;
+}
+
+/* Those of the bucket that may have the name: what an outsider did to a row, its label even, does not take it out of this list. */
+static enum kl_rc take_tagged(struct reading *reading, const struct kl_entries *entries, const uint8_t *tag, enum kl_place kind)
+{
+    const struct kl_cursor *cursor = reading->cursor;
+
+    for (size_t at = 0; at < entries->len; at += KL_ENTRY_LEN) {
+        struct kl_entry entry;
+
+        kl_entry_read(entries->data + at, &entry);
+        if (memcmp(entry.digest + kind * KL_TAG_LEN, tag, KL_TAG_LEN) != 0) continue;
+        if (cursor->started && memcmp(entry.id, cursor->after, KL_ROW_ID_LEN) <= 0) continue;
+        if (page_is_full(reading->page)) {
+            reading->cut = true;
+            return KL_OK;
+        }
+        KL_TRY(take_entry(reading, &entry));
+    }
+    return KL_OK;
+}
+
+static void move_cursor(struct reading *reading)
+{
+    struct kl_page *page = reading->page;
+
+    reading->cursor->done = !reading->cut;
+    reading->cursor->started = true;
+    if (reading->cut) memcpy(reading->cursor->after, page->rows[page->count - 1].id, KL_ROW_ID_LEN);
+}
+
+static enum kl_rc read_place(struct reading *reading)
+{
+    struct kl_store *store = reading->store;
+    enum kl_place kind = reading->query->by == KL_BY_LABEL ? KL_PLACE_LABEL : KL_PLACE_KEY_ID;
+    struct kl_walk walk = { 0 };
+    struct kl_spot spot;
+    enum kl_rc rc;
+
+    KL_TRY(kl_tree_place(kl_secret_view(&store->key), kind, reading->query->value, NULL, &spot));
+    rc = kl_walk_begin(&walk, store, KL_WALK_ENTRIES, spot.bucket, spot.bucket);
+    if (rc == KL_OK) rc = kl_walk_bucket(&walk, spot.bucket, NULL, NULL);
+    if (rc == KL_OK) rc = check_walked(&walk, spot.bucket);
+    if (rc == KL_OK) rc = take_tagged(reading, kind == KL_PLACE_LABEL ? &walk.by_label : &walk.by_key_id, spot.tag, kind);
+    kl_walk_clear(&walk);
+    if (rc == KL_OK) move_cursor(reading);
+    return rc;
+}
+
+/* --- rows found by other ways, then looked for in their bucket --- */
 
 static enum kl_rc read_row_unlocked(struct reading *reading)
 {
@@ -242,22 +256,22 @@ static enum kl_rc read_row_unlocked(struct reading *reading)
     struct kl_view label = reading->query->label;
     struct kl_found found = { 0 };
     struct kl_entry entry = { 0 };
-    uint32_t bucket = 0;
+    struct kl_spot spot;
     bool there = false;
     enum kl_rc rc;
 
-    KL_TRY(fetch_row(reading, &found, &there));
+    KL_TRY(fetch_row(store, reading->query->value, &found, &there));
     if (label.data == NULL) {
         if (!there) return KL_OK;
         if (found.bad) return changed(store);
         label = found.row.label;
     }
-    KL_TRY(kl_tree_place(kl_secret_view(&store->key), KL_PLACE_LABEL, label, reading->query->value.data, &bucket));
-    rc = look_in_bucket(store, bucket, reading->query->value.data, &entry);
+    KL_TRY(kl_tree_place(kl_secret_view(&store->key), KL_PLACE_LABEL, label, reading->query->value.data, &spot));
+    rc = look_in_bucket(store, spot.bucket, reading->query->value.data, &entry);
     if (rc == KL_NOT_FOUND && (!there || reading->query->label.data != NULL)) return KL_OK;
     if (rc == KL_NOT_FOUND || (rc == KL_OK && !there)) return changed(store);
     KL_TRY(rc);
-    return compare_row(reading, &found, &entry);
+    return take_row(reading, &found, &entry);
 }
 
 static enum kl_rc read_row(struct reading *reading)
@@ -271,7 +285,7 @@ static enum kl_rc read_row(struct reading *reading)
     if (store->unlocked && store->root.exists) {
         rc = read_row_unlocked(reading);
     } else {
-        rc = fetch_row(reading, &found, &there);
+        rc = fetch_row(store, reading->query->value, &found, &there);
         if (rc == KL_OK && there && !found.bad) rc = page_add(reading->page, &found.row);
     }
     store->ops->stop(store->backend, KL_SCAN_ROW);

@@ -41,7 +41,7 @@ struct kl_row {
 
 /* The canonical encoding of every column but encrypted_key: what the sealing binds as AAD. */
 void kl_row_encode(const struct kl_row *row, struct kl_view serial, struct kl_writer *writer);
-/* SHA-256 over that and encrypted_key: what the bucket MACs cover. */
+/* SHA-256 over that and encrypted_key. */
 KL_MUST_USE enum kl_rc kl_row_digest(const struct kl_row *row, struct kl_view serial, uint8_t digest[KL_ROW_DIGEST_LEN]);
 
 #endif

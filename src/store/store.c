@@ -273,7 +273,7 @@ enum kl_rc kl_store_check_row(struct kl_store *store, const struct kl_found *fou
     uint8_t digest[KL_ROW_DIGEST_LEN];
 
     KL_TRY(kl_row_digest(&found->row, kl_serial_view(&store->serial), digest));
-    if (memcmp(digest, found->entry.digest, sizeof digest) == 0) return KL_OK;
+    if (memcmp(digest, found->entry.digest + KL_TAGS_LEN, sizeof digest) == 0) return KL_OK;
     return kl_fail(KL_INTEGRITY, "%s: a row was changed from outside, or belongs to another token", kl_store_path(store));
 }
 

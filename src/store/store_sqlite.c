@@ -31,9 +31,6 @@ static const char *const texts[KL_SQLS] = {
     [KL_SQL_SCAN + KL_SCAN_LABEL_ROWS] =
         ("SELECT label_bucket, " ROW_COLUMNS ", id_bucket"
          " FROM encryption_keys INDEXED BY keys_by_label WHERE label_bucket BETWEEN ?1 AND ?2 ORDER BY label_bucket, id"),
-    [KL_SQL_SCAN + KL_SCAN_KEY_ID_ROWS] =
-        ("SELECT id_bucket, " ROW_COLUMNS ", label_bucket"
-         " FROM encryption_keys INDEXED BY keys_by_id WHERE id_bucket BETWEEN ?1 AND ?2 ORDER BY id_bucket, id"),
     [KL_SQL_SCAN + KL_SCAN_PUBLIC] = ("SELECT label_bucket, " ROW_COLUMNS ", id_bucket"
                                       " FROM encryption_keys INDEXED BY keys_public WHERE is_public = 1 AND id > ?4 ORDER BY id"),
     [KL_SQL_SCAN + KL_SCAN_PARENT] = ("SELECT label_bucket, " ROW_COLUMNS ", id_bucket"
@@ -172,16 +169,21 @@ static enum kl_rc run(struct kl_sqlite *sqlite, enum kl_sql sql, const char *doi
     return finish(sqlite, statement, SQLITE_OK, doing);
 }
 
+/*
+ * Columns are read as values: a look-up reads two thousand of them, and sqlite3_column_ asks after each whether memory ran
+ * out. A connection without a mutex, as ours, may.
+ */
 static struct kl_view column(sqlite3_stmt *statement, int at, int type, size_t most, bool *bad)
 {
+    sqlite3_value *value = sqlite3_column_value(statement, at);
     struct kl_view bytes = { NULL, 0 };
 
-    if (sqlite3_column_type(statement, at) != type) {
+    if (sqlite3_value_type(value) != type) {
         *bad = true;
         return bytes;
     }
-    bytes.data = sqlite3_column_blob(statement, at);
-    bytes.len = (size_t)sqlite3_column_bytes(statement, at);
+    bytes.data = sqlite3_value_blob(value);
+    bytes.len = (size_t)sqlite3_value_bytes(value);
     if (bytes.len > most || (bytes.len > 0 && bytes.data == NULL)) {
         *bad = true;
         bytes.len = 0;
@@ -202,9 +204,10 @@ static void fixed(sqlite3_stmt *statement, int at, uint8_t *out, size_t len, boo
 
 static int64_t number(sqlite3_stmt *statement, int at, int64_t least, int64_t most, bool *bad)
 {
-    int64_t value = sqlite3_column_int64(statement, at);
+    sqlite3_value *found = sqlite3_column_value(statement, at);
+    int64_t value = sqlite3_value_int64(found);
 
-    if (sqlite3_column_type(statement, at) == SQLITE_INTEGER && value >= least && value <= most) return value;
+    if (sqlite3_value_type(found) == SQLITE_INTEGER && value >= least && value <= most) return value;
     *bad = true;
     return least;
 }
@@ -475,7 +478,7 @@ static int bind_row(sqlite3_stmt *statement, const struct kl_placed *placed)
     const int codes[] = {
         sqlite3_bind_blob(statement, 1, row->id, sizeof row->id, SQLITE_STATIC),
         sqlite3_bind_int64(statement, 2, (int64_t)row->generation),
-        sqlite3_bind_blob(statement, 3, placed->digest, KL_ROW_DIGEST_LEN, SQLITE_STATIC),
+        sqlite3_bind_blob(statement, 3, placed->digest, KL_ENTRY_DIGEST_LEN, SQLITE_STATIC),
         sqlite3_bind_blob(statement, 4, row->parent, sizeof row->parent, SQLITE_STATIC),
         bind_text(statement, 5, row->key_type),
         bind_bytes(statement, 6, row->key_id),

@@ -62,17 +62,22 @@ const uint8_t *kl_entries_find(const struct kl_entries *entries, const uint8_t i
     return NULL;
 }
 
-bool kl_entry_is(const uint8_t *encoded, const struct kl_entry *entry)
+void kl_entry_read(const uint8_t encoded[KL_ENTRY_LEN], struct kl_entry *entry)
 {
     struct kl_reader reader = kl_reader_of(kl_view_of(encoded, KL_ENTRY_LEN));
-    uint8_t id[KL_ROW_ID_LEN];
-    uint8_t digest[KL_ROW_DIGEST_LEN];
-    uint64_t generation;
 
-    kl_read_raw(&reader, id, sizeof id);
-    generation = kl_read_u64(&reader);
-    kl_read_raw(&reader, digest, sizeof digest);
-    return generation == entry->generation && memcmp(id, entry->id, sizeof id) == 0 && memcmp(digest, entry->digest, sizeof digest) == 0;
+    kl_read_raw(&reader, entry->id, sizeof entry->id);
+    entry->generation = kl_read_u64(&reader);
+    kl_read_raw(&reader, entry->digest, sizeof entry->digest);
+}
+
+bool kl_entry_is(const uint8_t *encoded, const struct kl_entry *entry)
+{
+    struct kl_entry read;
+
+    kl_entry_read(encoded, &read);
+    return read.generation == entry->generation && memcmp(read.id, entry->id, sizeof read.id) == 0 &&
+           memcmp(read.digest, entry->digest, sizeof read.digest) == 0;
 }
 
 void kl_entries_empty(struct kl_entries *entries)
@@ -86,7 +91,7 @@ void kl_entries_clear(struct kl_entries *entries)
     memset(entries, 0, sizeof *entries);
 }
 
-static enum kl_rc place(struct kl_view key, uint8_t kind, struct kl_view value, uint32_t *bucket)
+static enum kl_rc place(struct kl_view key, uint8_t kind, struct kl_view value, struct kl_spot *spot)
 {
     uint8_t head[64];
     uint8_t mac[KL_MAC_LEN];
@@ -99,16 +104,18 @@ static enum kl_rc place(struct kl_view key, uint8_t kind, struct kl_view value, 
     parts[0] = kl_view_of(head, writer.len);
     parts[1] = value;
     KL_TRY(kl_hmac_parts(KL_SHA256, key, parts, 2, mac));
-    *bucket = ((uint32_t)mac[0] << 4) | (mac[1] >> 4);
+    spot->bucket = ((uint32_t)mac[0] << 4) | (mac[1] >> 4);
+    memcpy(spot->tag, mac + 2, sizeof spot->tag);
     return KL_OK;
 }
 
-enum kl_rc kl_tree_place(struct kl_view key, enum kl_place kind, struct kl_view value, const uint8_t id[KL_ROW_ID_LEN], uint32_t *bucket)
+enum kl_rc kl_tree_place(struct kl_view key, enum kl_place kind, struct kl_view value, const uint8_t id[KL_ROW_ID_LEN],
+                         struct kl_spot *spot)
 {
     uint8_t number = kind == KL_PLACE_LABEL ? 0 : 1;
 
-    if (value.len > 0) return place(key, number, value, bucket);
-    return place(key, (uint8_t)(number + 2), kl_view_of(id, KL_ROW_ID_LEN), bucket);
+    if (value.len > 0) return place(key, number, value, spot);
+    return place(key, (uint8_t)(number + 2), kl_view_of(id, KL_ROW_ID_LEN), spot);
 }
 
 enum kl_rc kl_tree_bucket(struct kl_view key, uint32_t bucket, const struct kl_entries *by_label, const struct kl_entries *by_key_id,

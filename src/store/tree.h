@@ -19,14 +19,23 @@
 #define KL_MAC_LEN 32
 #define KL_GROUP_BUCKETS (KL_STORE_BUCKETS / KL_STORE_GROUPS)
 #define KL_GROUP_LEN (KL_GROUP_BUCKETS * KL_MAC_LEN)
-#define KL_ENTRY_LEN (KL_ROW_ID_LEN + 8 + KL_ROW_DIGEST_LEN)
+enum kl_place { KL_PLACE_LABEL, KL_PLACE_KEY_ID };
 
-/* A row as the tree sees it. */
+#define KL_TAG_LEN 4
+#define KL_TAGS_LEN (2 * KL_TAG_LEN)
+#define KL_ENTRY_DIGEST_LEN (KL_TAGS_LEN + KL_ROW_DIGEST_LEN)
+#define KL_ENTRY_LEN (KL_ROW_ID_LEN + 8 + KL_ENTRY_DIGEST_LEN)
+
+/*
+ * A row as the tree sees it. The tags, one of its label and one of its CKA_ID by enum kl_place, tell who looks for a name
+ * which rows of a bucket to read; what follows them is the row's own digest.
+ */
 struct kl_entry {
     uint8_t id[KL_ROW_ID_LEN];
     uint64_t generation;
-    uint8_t digest[KL_ROW_DIGEST_LEN];
+    uint8_t digest[KL_ENTRY_DIGEST_LEN];
 };
+void kl_entry_read(const uint8_t encoded[KL_ENTRY_LEN], struct kl_entry *entry);
 
 /* Entries of one bucket by ascending id, encoded; { 0 } is empty. */
 struct kl_entries {
@@ -67,11 +76,13 @@ struct kl_budget_root {
     uint8_t mac[KL_MAC_LEN];
 };
 
-enum kl_place { KL_PLACE_LABEL, KL_PLACE_KEY_ID };
-
-/* The bucket of a label or CKA_ID; an empty one goes by the row's id. */
+/* The bucket and the tag of a label or CKA_ID; an empty one goes by the row's id. */
+struct kl_spot {
+    uint32_t bucket;
+    uint8_t tag[KL_TAG_LEN];
+};
 KL_MUST_USE enum kl_rc kl_tree_place(struct kl_view key, enum kl_place kind, struct kl_view value, const uint8_t id[KL_ROW_ID_LEN],
-                                     uint32_t *bucket);
+                                     struct kl_spot *spot);
 KL_MUST_USE enum kl_rc kl_tree_bucket(struct kl_view key, uint32_t bucket, const struct kl_entries *by_label,
                                       const struct kl_entries *by_key_id, uint8_t mac[KL_MAC_LEN]);
 KL_MUST_USE enum kl_rc kl_tree_group(struct kl_view key, uint32_t group, const uint8_t macs[KL_GROUP_LEN], uint8_t mac[KL_MAC_LEN]);

@@ -141,12 +141,18 @@ static enum kl_rc find_before(struct kl_txn *txn, const uint8_t id[KL_ROW_ID_LEN
 
 static enum kl_rc place(const struct kl_txn *txn, const struct kl_row *row, struct side *is)
 {
+    struct kl_spot spots[2];
+
     is->there = true;
     memcpy(is->entry.id, row->id, sizeof row->id);
     is->entry.generation = row->generation;
-    KL_TRY(kl_row_digest(row, serial_of(txn), is->entry.digest));
-    KL_TRY(kl_tree_place(key_of(txn), KL_PLACE_LABEL, row->label, row->id, &is->bucket[KL_PLACE_LABEL]));
-    return kl_tree_place(key_of(txn), KL_PLACE_KEY_ID, row->key_id, row->id, &is->bucket[KL_PLACE_KEY_ID]);
+    KL_TRY(kl_tree_place(key_of(txn), KL_PLACE_LABEL, row->label, row->id, &spots[KL_PLACE_LABEL]));
+    KL_TRY(kl_tree_place(key_of(txn), KL_PLACE_KEY_ID, row->key_id, row->id, &spots[KL_PLACE_KEY_ID]));
+    for (size_t i = 0; i < 2; i++) {
+        is->bucket[i] = spots[i].bucket;
+        memcpy(is->entry.digest + i * KL_TAG_LEN, spots[i].tag, KL_TAG_LEN);
+    }
+    return kl_row_digest(row, serial_of(txn), is->entry.digest + KL_TAGS_LEN);
 }
 
 static enum kl_rc check_limits(const struct kl_row *row)

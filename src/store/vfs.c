@@ -145,6 +145,15 @@ static int vfs_truncate(sqlite3_file *base, sqlite3_int64 len)
     return code == 0 ? SQLITE_OK : no_room(errno, SQLITE_IOERR_TRUNCATE);
 }
 
+/* Whoever made the log: another process may have, and not have written to it. */
+static int name_file(struct kl_vfs_file *file)
+{
+    if (file->is_named) return SQLITE_OK;
+    if (kl_file_sync_directory(file->path) != KL_OK) return SQLITE_IOERR_DIR_FSYNC;
+    file->is_named = true;
+    return SQLITE_OK;
+}
+
 static int vfs_sync(sqlite3_file *base, int flags)
 {
     struct kl_vfs_file *file = of(base);
@@ -155,7 +164,8 @@ static int vfs_sync(sqlite3_file *base, int flags)
     if (file->fd < 0 || code != SQLITE_OK) return code;
     code = write_gathered(file);
     if (code != SQLITE_OK) return code;
-    return kl_disk->sync(file->fd) == 0 ? SQLITE_OK : no_room(errno, SQLITE_IOERR_FSYNC);
+    if (kl_disk->sync(file->fd) != 0) return no_room(errno, SQLITE_IOERR_FSYNC);
+    return name_file(file);
 }
 
 static int vfs_size(sqlite3_file *base, sqlite3_int64 *len)
@@ -232,6 +242,8 @@ static enum kl_rc open_file(struct kl_vfs_file *file, int flags)
     enum kl_rc rc;
 
     if ((flags & SQLITE_OPEN_CREATE) != 0) wanted |= KL_FILE_CREATE;
+    /* The first sync sees to its directory: who only reads, as most that begin do, waits for no disk. */
+    if ((flags & SQLITE_OPEN_WAL) != 0) wanted |= KL_FILE_VOLATILE;
     rc = kl_file_open(file->path, wanted, &file->fd);
     if (rc != KL_STORE_READ_ONLY) return rc;
     file->read_only = true;
@@ -263,6 +275,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
     file->path = path;
     file->fd = -1;
     file->read_only = (flags & SQLITE_OPEN_READONLY) != 0;
+    file->is_named = (flags & SQLITE_OPEN_WAL) == 0;
     code = kl_vfs_refuse(open_file(file, flags));
     if (code != SQLITE_OK) return code;
     base->pMethods = &methods;

@@ -57,6 +57,7 @@ struct kl_vfs_file {
     int fd;           /* -1: a log that is not there and cannot be made; it reads as empty */
     int level;        /* SQLITE_LOCK_… */
     bool read_only;
+    bool is_named;                /* in its directory, for good; a log is not until it is first synced */
     struct kl_vfs_shm shm;        /* of a database */
     struct kl_vfs_file *log;      /* of a database: its log, if it is open */
     struct kl_vfs_file *database; /* of a log */

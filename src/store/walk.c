@@ -15,7 +15,7 @@ enum kl_rc kl_walk_begin(struct kl_walk *walk, struct kl_store *store, enum kl_w
 
     memset(walk, 0, sizeof *walk);
     walk->label.scan = rows == KL_WALK_LABEL_ROWS ? KL_SCAN_LABEL_ROWS : KL_SCAN_LABEL_ENTRIES;
-    walk->key_id.scan = rows == KL_WALK_KEY_ID_ROWS ? KL_SCAN_KEY_ID_ROWS : KL_SCAN_KEY_ID_ENTRIES;
+    walk->key_id.scan = KL_SCAN_KEY_ID_ENTRIES;
     walk->store = store;
     KL_TRY(store->ops->scan(store->backend, walk->label.scan, &range));
     KL_TRY(store->ops->scan(store->backend, walk->key_id.scan, &range));
@@ -23,16 +23,11 @@ enum kl_rc kl_walk_begin(struct kl_walk *walk, struct kl_store *store, enum kl_w
     return advance(walk, &walk->key_id);
 }
 
-static bool has_whole_rows(const struct kl_walk_side *side)
-{
-    return side->scan == KL_SCAN_LABEL_ROWS || side->scan == KL_SCAN_KEY_ID_ROWS;
-}
-
 static enum kl_rc gather(struct kl_walk *walk, struct kl_walk_side *side, uint32_t bucket, kl_walk_row_fn *each, void *user)
 {
     struct kl_entries *entries = side == &walk->label ? &walk->by_label : &walk->by_key_id;
 
-    if (!has_whole_rows(side)) each = NULL;
+    if (side->scan != KL_SCAN_LABEL_ROWS) each = NULL;
     kl_entries_empty(entries);
     while (side->more && side->found.bucket == bucket) {
         if (side->found.bad) walk->bad = true;

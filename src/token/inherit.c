@@ -43,7 +43,7 @@ static bool show_tokens(kl_lock_fn *each, void *user)
     for (CK_ULONG i = 0; goes_on && i < count; i++) goes_on = each(user, kl_shelf_lock(kl_token_at(i)->shelf));
     goes_on = goes_on && each(user, kl_slot_lock());
     for (CK_ULONG i = 0; goes_on && i < count; i++) goes_on = each(user, kl_ladder_lock(kl_token_at(i)->ladder));
-    return goes_on && kl_arena_show_locks(each, user) && each(user, kl_log_lock());
+    return goes_on && each(user, kl_crypto_lock()) && kl_arena_show_locks(each, user) && each(user, kl_log_lock());
 }
 
 static bool show_all(kl_lock_fn *each, void *user)

@@ -197,13 +197,16 @@ enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mec
     const struct kl_token *token = session->token;
     struct kl_deed deed = { .kind = KL_DEED_USE, .key = &hold->record, .mech = mech, .usage = usage, .parent = hold->record.state };
     uint8_t day[8];
+    bool has_dates = hold->record.start_date[0] || hold->record.end_date[0];
 
     KL_CHECK(hold->record.class == CKO_SECRET_KEY, KL_KEY_HANDLE);
     /* DESIGN 4.1: a public key shows its attributes; its use needs the user. */
     KL_CHECK(kl_session_is_user(session), KL_NOT_LOGGED_IN);
     if (hold->record.level == KL_LEVEL_REK) KL_TRY(kl_shelf_state(hold->token->shelf, hold->record.parent, &deed.parent));
-    today(day);
-    deed.today = day;
+    if (has_dates) {
+        today(day);
+        deed.today = day;
+    }
     return kl_policy_judge(token->policy, &deed);
 }
 

@@ -194,6 +194,7 @@ static void abandon(void)
 
     kl_log_abandon();
     kl_arena_abandon();
+    kl_crypto_abandon();
     for (size_t i = 0; slots != NULL && i < slots->count; i++) kl_ladder_abandon(slots->tokens[i].ladder);
     kl_session_abandon_all();
     kl_object_abandon_all();
@@ -213,7 +214,6 @@ static enum kl_rc begin(struct life *it)
     has_past = true;
     it->has_begun = true;
     KL_TRY(kl_fork_mark());
-    KL_TRY(kl_crypto_open());
     KL_TRY(configure(&slots));
     atomic_store(&it->is_open, true);
     return KL_OK;

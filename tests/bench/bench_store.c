@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What a store costs: a commit against a bare SQLite commit of the same row,
- * look-ups, ten thousand changes at once. Not a test: prints, and fails only
- * when something does not work. Usage: bench_store DIRECTORY [ROWS]
+ * look-ups, ten thousand changes at once. Not a test: prints, "NAME: figure,
+ * budget, verdict" where there is a budget, and fails only when something does
+ * not work. Usage: bench_store DIRECTORY [ROWS]
  */
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -15,7 +16,12 @@
 #include "base/secret.h"
 #include "store/store.h"
 
-enum { COMMITS = 300, LOOKS = 2000, CHANGES = 10000 };
+enum { COMMITS = 300, LOOKS = 2000, CHANGES = 10000, CHILDREN = 100000 };
+
+static void tell(const char *name, double figure, double budget, const char *unit)
+{
+    printf("%s: %.2f %s, %.2f %s, %s\n", name, figure, unit, budget, unit, figure <= budget ? "met" : "MISSED");
+}
 
 static void need(enum kl_rc rc, const char *doing)
 {
@@ -165,8 +171,8 @@ static void compare_commits(struct kl_store *store, const char *directory, unsig
     sqlite3_close(db);
     printf("one page written and synced    %8.1f us\n", sync * 1e6);
     printf("bare SQLite commit             %8.1f us\n", median(bare, COMMITS) * 1e6);
-    printf("a row added and committed      %8.1f us   %.2f x\n", median(ours, COMMITS) * 1e6,
-           median(ours, COMMITS) / median(bare, COMMITS));
+    printf("a row added and committed      %8.1f us\n", median(ours, COMMITS) * 1e6);
+    tell("a row added and committed", median(ours, COMMITS) / median(bare, COMMITS), 2, "bare commits");
 }
 
 static void time_reads(struct kl_store *store, const char *words, enum kl_query_by by, unsigned rows)
@@ -188,7 +194,7 @@ static void time_reads(struct kl_store *store, const char *words, enum kl_query_
         if (page.count != 1) exit(2);
     }
     kl_page_clear(&page);
-    printf("%-30s %8.1f us\n", words, median(times, LOOKS) * 1e6);
+    tell(words, median(times, LOOKS) * 1e6, 200, "us");
 }
 
 static void time_all(struct kl_store *store, const char *words, enum kl_query_by by)
@@ -281,7 +287,8 @@ int main(int count, char **arguments)
     time_reads(store, "by CKA_ID", KL_BY_KEY_ID, rows);
     time_reads(store, "by row", KL_BY_ROW, rows);
     time_all(store, "all", KL_BY_ALL);
-    time_all(store, "by parent", KL_BY_PARENT);
+    /* Each child's bucket is checked: of a million it takes minutes. */
+    if (rows <= CHILDREN) time_all(store, "by parent", KL_BY_PARENT);
     compare_commits(store, arguments[1], rows);
     time_changes(store, rows);
     kl_store_close(store);

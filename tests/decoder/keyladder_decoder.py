@@ -429,7 +429,7 @@ class Row:
             value = getattr(self, field.name)
             if not isinstance(value, field.type) or (field.type is int and not 0 <= value < 1 << sizes.get(field.name, 63)):
                 raise Refused(f"the column {field.name} of {self} holds what it never does")
-        if len(self.id) != 16 or len(self.parent) != 16 or len(self.digest) != 32:
+        if len(self.id) != 16 or len(self.parent) != 16 or len(self.digest) != 40:
             raise Refused(f"the id, parent or digest of {self} has a wrong length")
 
     def __str__(self):
@@ -571,9 +571,13 @@ class Lookups:
     def mac(self, kind, data):
         return hmac_sha256(self.key, B(kind) + data)
 
-    def place(self, row, name, kind):
+    def placed(self, row, name, kind):
+        """The bucket and the tag."""
         digest = self.mac(b"place", u8(kind) + B(name) if name else u8(kind + 2) + B(row.id))
-        return digest[0] << 4 | digest[1] >> 4
+        return digest[0] << 4 | digest[1] >> 4, digest[2:6]
+
+    def place(self, row, name, kind):
+        return self.placed(row, name, kind)[0]
 
     def problems(self):
         yield from self.store.unreadable
@@ -608,7 +612,8 @@ class Lookups:
 
     def row_problems(self):
         for row in self.store.rows.values():
-            if row.digest != hashlib.sha256(row.authenticated(self.store.serial) + B(row.encrypted_key)).digest():
+            tags = self.placed(row, row.label, 0)[1] + self.placed(row, row.key_id, 1)[1]
+            if row.digest != tags + hashlib.sha256(row.authenticated(self.store.serial) + B(row.encrypted_key)).digest():
                 yield f"{row} was changed: its digest is wrong"
             if (row.label_bucket, row.id_bucket) != (self.place(row, row.label, 0), self.place(row, row.key_id, 1)):
                 yield f"{row} is in a wrong bucket"

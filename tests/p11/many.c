@@ -59,12 +59,12 @@ static void measure(unsigned count)
 
     start();
     snprintf(words, sizeof words, "%u keys: C_Initialize", count);
-    tell(words, (now_seconds() - before) * 1e3, "ms", 20);
+    tell(words, (now_seconds() - before) * 1e3, "ms", 2);
     before = now_seconds();
     stop();
     start();
     snprintf(words, sizeof words, "%u keys: C_Finalize and C_Initialize again", count);
-    tell(words, (now_seconds() - before) * 1e3, "ms", 20);
+    tell(words, (now_seconds() - before) * 1e3, "ms", 0.2);
     session = open_session(CKF_RW_SESSION);
     NEED(login(session, CKU_USER, USER_PIN));
     for (int round = 0; round < 2; round++) {
@@ -77,12 +77,12 @@ static void measure(unsigned count)
         }
     }
     snprintf(words, sizeof words, "%u keys: find by label, warm", count);
-    tell(words, (now_seconds() - before) / FINDS * 1e6, "us", 20);
+    tell(words, (now_seconds() - before) / FINDS * 1e6, "us", 2);
     before = now_seconds();
     for (unsigned i = 0; i < FINDS / 10; i++)
         if (find_one(session, "no such label")) fail_at(__FILE__, __LINE__, "a key that is not there is found");
     snprintf(words, sizeof words, "%u keys: find nothing", count);
-    tell(words, (now_seconds() - before) / (FINDS / 10) * 1e6, "us", 20);
+    tell(words, (now_seconds() - before) / (FINDS / 10) * 1e6, "us", 2);
     if (count < many) {
         stop();
         return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "base/fork.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -109,8 +110,23 @@ static size_t free_locks(void)
     return count;
 }
 
+/* Where the C library does not say so, nobody is ever alone. */
+static void who_is_alone_takes_no_lock_and_leaves_none(void)
+{
+    if (!kl_fork_is_alone()) return;
+    CU_ASSERT_TRUE(kl_fork_take_locks(show_some));
+    /* Held, another could not take it. */
+    CU_ASSERT_EQUAL(pthread_mutex_trylock(&some[1]), 0);
+    kl_fork_leave_locks(show_some);
+    CU_ASSERT_EQUAL(pthread_mutex_trylock(&some[1]), EBUSY);
+    pthread_mutex_unlock(&some[1]);
+    CU_ASSERT_EQUAL(free_locks(), 3);
+    CU_ASSERT_FALSE(kl_fork_is_alone());
+}
+
 static void locks_are_taken_and_left_all_of_them(void)
 {
+    CU_ASSERT_EQUAL(free_locks(), 3); /* by a second thread, which makes this process one that has had threads */
     CU_ASSERT_TRUE(kl_fork_take_locks(show_some));
     CU_ASSERT_EQUAL(free_locks(), 0);
     kl_fork_leave_locks(show_some);
@@ -160,5 +176,5 @@ static void what_was_taken_before_a_fork_is_left_on_both_sides(void)
 UNIT_MAIN("base/fork", UNIT(a_process_is_unmarked_at_first), UNIT(a_mark_that_cannot_be_made_is_refused_and_leaves_nothing),
           UNIT(a_marked_process_is_marked_and_may_be_again), UNIT(a_child_is_not_marked_but_has_a_past),
           UNIT(a_child_may_be_marked_without_its_parent_or_children_noticing), UNIT(a_child_made_behind_the_c_librarys_back_is_not_marked),
-          UNIT(locks_are_taken_and_left_all_of_them), UNIT(where_one_is_not_to_be_had_none_is_kept),
-          UNIT(what_was_taken_before_a_fork_is_left_on_both_sides))
+          UNIT(who_is_alone_takes_no_lock_and_leaves_none), UNIT(locks_are_taken_and_left_all_of_them),
+          UNIT(where_one_is_not_to_be_had_none_is_kept), UNIT(what_was_taken_before_a_fork_is_left_on_both_sides))

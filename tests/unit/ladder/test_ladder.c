@@ -95,6 +95,30 @@ static void ten_wrong_pins_lock_and_the_security_officer_unlocks(void)
     END();
 }
 
+static bool is_crypto_broken;
+enum kl_rc __real_kl_crypto_open(void);
+enum kl_rc __wrap_kl_crypto_open(void);
+enum kl_rc __wrap_kl_crypto_open(void)
+{
+    return is_crypto_broken ? KL_CRYPTO : __real_kl_crypto_open();
+}
+
+static void a_broken_openssl_uses_no_attempt_up(void)
+{
+    struct kl_token_facts facts;
+
+    BEGIN();
+    CU_ASSERT(kl_ladder_logout(at.ladder) == KL_OK);
+    CU_ASSERT(login(KL_ROLE_USER, "wrong") == KL_PIN_WRONG);
+    is_crypto_broken = true;
+    CU_ASSERT(login(KL_ROLE_USER, FIXTURE_USER_PIN) == KL_CRYPTO);
+    CU_ASSERT(login(KL_ROLE_USER, "wrong") == KL_CRYPTO);
+    is_crypto_broken = false;
+    CU_ASSERT(kl_ladder_facts(at.ladder, &facts) == KL_OK && facts.user_tries == 1);
+    CU_ASSERT(login(KL_ROLE_USER, FIXTURE_USER_PIN) == KL_OK);
+    END();
+}
+
 static void a_right_pin_forgets_the_wrong_ones(void)
 {
     struct kl_token_facts facts;
@@ -439,11 +463,11 @@ UNIT_MAIN("ladder/ladder", UNIT(a_token_whose_first_record_was_removed_is_not_ta
           UNIT(a_token_that_does_not_exist_yet_is_not_initialised), UNIT(a_new_token_has_a_label_a_serial_and_no_user_pin),
           UNIT(a_bad_label_or_pin_makes_no_token), UNIT(only_the_right_pin_of_the_right_role_opens),
           UNIT(ten_wrong_pins_lock_and_the_security_officer_unlocks), UNIT(a_right_pin_forgets_the_wrong_ones),
-          UNIT(a_pin_is_changed_with_the_old_one_only), UNIT(keys_grow_and_are_the_same_after_a_restart),
-          UNIT(a_ladder_label_is_taken_once_and_for_free_keys_too), UNIT(a_bad_ladder_label_is_refused),
-          UNIT(nothing_stored_grows_below_a_field_key), UNIT(ladder_keys_are_not_removed_and_free_keys_are),
-          UNIT(a_change_is_sealed_anew_and_an_old_copy_of_the_record_is_refused), UNIT(the_security_officer_opens_no_key),
-          UNIT(private_data_comes_back_and_is_nowhere_in_the_file), UNIT(a_wrong_passphrase_opens_no_key_and_says_so),
-          UNIT(the_root_is_asked_again_when_its_time_is_over), UNIT(a_token_of_another_environment_is_refused),
-          UNIT(envelopes_are_to_be_sealed_with_what_is_set), UNIT(a_token_made_anew_is_set_aside_first_and_wants_the_right_pin),
-          UNIT(a_whole_token_verifies_and_a_changed_one_does_not))
+          UNIT(a_broken_openssl_uses_no_attempt_up), UNIT(a_pin_is_changed_with_the_old_one_only),
+          UNIT(keys_grow_and_are_the_same_after_a_restart), UNIT(a_ladder_label_is_taken_once_and_for_free_keys_too),
+          UNIT(a_bad_ladder_label_is_refused), UNIT(nothing_stored_grows_below_a_field_key),
+          UNIT(ladder_keys_are_not_removed_and_free_keys_are), UNIT(a_change_is_sealed_anew_and_an_old_copy_of_the_record_is_refused),
+          UNIT(the_security_officer_opens_no_key), UNIT(private_data_comes_back_and_is_nowhere_in_the_file),
+          UNIT(a_wrong_passphrase_opens_no_key_and_says_so), UNIT(the_root_is_asked_again_when_its_time_is_over),
+          UNIT(a_token_of_another_environment_is_refused), UNIT(envelopes_are_to_be_sealed_with_what_is_set),
+          UNIT(a_token_made_anew_is_set_aside_first_and_wants_the_right_pin), UNIT(a_whole_token_verifies_and_a_changed_one_does_not))

@@ -7,6 +7,21 @@
 #include <sys/stat.h>
 
 #include "fixture.h"
+#include "store/tree.h"
+
+static bool is_one_spot; /* every name falls into one bucket, under one tag */
+
+enum kl_rc __real_kl_tree_place(struct kl_view key, enum kl_place kind, struct kl_view value, const uint8_t id[KL_ROW_ID_LEN],
+                                struct kl_spot *spot);
+enum kl_rc __wrap_kl_tree_place(struct kl_view key, enum kl_place kind, struct kl_view value, const uint8_t id[KL_ROW_ID_LEN],
+                                struct kl_spot *spot);
+enum kl_rc __wrap_kl_tree_place(struct kl_view key, enum kl_place kind, struct kl_view value, const uint8_t id[KL_ROW_ID_LEN],
+                                struct kl_spot *spot)
+{
+    if (!is_one_spot) return __real_kl_tree_place(key, kind, value, id, spot);
+    *spot = (struct kl_spot){ .bucket = 7, .tag = { 1, 2, 3, 4 } };
+    return KL_OK;
+}
 
 /* --- opening --- */
 
@@ -832,7 +847,33 @@ static void threads_share_a_store(void)
     fixture_end(&f);
 }
 
-UNIT_MAIN("store/store", UNIT(an_uri_of_no_kind_is_a_configuration_error), UNIT(a_store_that_is_not_there_is_not_made_by_looking),
+/* --- tags --- */
+
+static void a_row_of_another_name_under_the_same_tag_is_not_taken_for_it(void)
+{
+    struct fixture f;
+    size_t count = 0;
+
+    fixture_begin(&f);
+    is_one_spot = true;
+    CU_ASSERT_EQUAL(fixture_add_many(f.store, 0, 600), KL_OK);
+    CU_ASSERT_EQUAL(fixture_find(f.store, "label-599", &count), KL_OK);
+    CU_ASSERT_EQUAL(count, 1);
+    CU_ASSERT_EQUAL(fixture_find(f.store, "label-600", &count), KL_OK);
+    CU_ASSERT_EQUAL(count, 0);
+    CU_ASSERT_EQUAL(fixture_count(f.store, KL_BY_KEY_ID, "id-3", 4, &count), KL_OK);
+    CU_ASSERT_EQUAL(count, 1);
+    CU_ASSERT_EQUAL(fixture_check(f.store, NULL), 0);
+    is_one_spot = false;
+    /* Written under tags that are not its own, a row cannot be looked up; the check of the whole says so. */
+    CU_ASSERT_EQUAL(fixture_find(f.store, "label-599", &count), KL_OK);
+    CU_ASSERT_EQUAL(count, 0);
+    CU_ASSERT(fixture_check(f.store, NULL) >= 600);
+    fixture_end(&f);
+}
+
+UNIT_MAIN("store/store", UNIT(a_row_of_another_name_under_the_same_tag_is_not_taken_for_it),
+          UNIT(an_uri_of_no_kind_is_a_configuration_error), UNIT(a_store_that_is_not_there_is_not_made_by_looking),
           UNIT(a_missing_directory_is_named), UNIT(a_new_store_is_empty_and_whole), UNIT(a_store_opens_once_in_a_process),
           UNIT(an_open_that_failed_leaves_the_way_free), UNIT(another_key_or_serial_does_not_unlock),
           UNIT(a_locked_store_gives_public_rows_alone_and_takes_none), UNIT(records_are_kept_listed_in_order_and_removed),

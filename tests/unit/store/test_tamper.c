@@ -87,7 +87,11 @@ static void every_column_changed_is_found(void)
         "label = CAST('label-1' || char(0) AS BLOB)",
         "metadata = x''",
         "metadata = zeroblob(150)",
+        "digest = randomblob(40)",
         "digest = randomblob(32)",
+        "digest = CAST(randomblob(4) || substr(digest, 5) AS BLOB)",
+        "digest = CAST(substr(digest, 1, 4) || randomblob(4) || substr(digest, 9) AS BLOB)",
+        "digest = CAST(substr(digest, 1, 8) || randomblob(32) AS BLOB)",
         "digest = x'00'",
         "digest = NULL",
         "label_bucket = (label_bucket + 1) % 4096",
@@ -406,7 +410,7 @@ static void a_record_changed_added_or_removed_is_refused(void)
 static void a_write_does_not_make_good_what_was_tampered_with(void)
 {
     static const char *const changes[] = {
-        "UPDATE encryption_keys SET digest = randomblob(32) WHERE id = @1",
+        "UPDATE encryption_keys SET digest = randomblob(40) WHERE id = @1",
         "DELETE FROM encryption_keys WHERE id = @1",
         "UPDATE encryption_keys SET generation = 4 WHERE id = @1",
     };

@@ -308,6 +308,47 @@ static void a_log_that_we_died_with_is_recovered_by_sqlite(void)
     fixture_end(&f);
 }
 
+static unsigned directories_synced, files_synced;
+
+static int count_sync(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {
+        directories_synced++;
+    } else {
+        files_synced++;
+    }
+    return kl_disk_system.sync(fd);
+}
+
+/* A new log must be found after a loss of power as soon as something lies in it, and not before. */
+static void reading_waits_for_no_disk_and_the_first_commit_makes_the_log_durable(void)
+{
+    struct kl_disk counting = kl_disk_system;
+    struct fixture f;
+    struct kl_row row = fixture_row(1), other = fixture_row(2);
+    size_t count = 0;
+
+    fixture_begin(&f);
+    CU_ASSERT_EQUAL(fixture_add(f.store, &row), KL_OK);
+    fixture_close(&f);
+    CU_ASSERT_NOT_EQUAL(access(fixture_path(&f, "-wal"), F_OK), 0);
+    counting.sync = count_sync;
+    kl_disk = &counting;
+    CU_ASSERT_EQUAL_FATAL(fixture_open(&f), KL_OK);
+    CU_ASSERT_EQUAL(fixture_find(f.store, "label-1", &count), KL_OK);
+    CU_ASSERT_EQUAL(access(fixture_path(&f, "-wal"), F_OK), 0);
+    CU_ASSERT(directories_synced == 0 && files_synced == 0);
+    CU_ASSERT_EQUAL(fixture_add(f.store, &other), KL_OK);
+    CU_ASSERT(directories_synced == 1 && files_synced > 0);
+    files_synced = 0;
+    CU_ASSERT_EQUAL(fixture_remove(f.store, &other), KL_OK);
+    CU_ASSERT(directories_synced == 1 && files_synced > 0);
+    kl_disk = &kl_disk_system;
+    fixture_end(&f);
+}
+
 static void a_file_that_sqlite_wants_for_a_while_is_refused(void)
 {
     sqlite3 *db = NULL;
@@ -332,4 +373,5 @@ UNIT_MAIN("store/vfs", UNIT(while_we_write_sqlite_may_not), UNIT(while_sqlite_wr
           UNIT(each_reads_what_the_other_has_in_its_log), UNIT(a_snapshot_that_sqlite_reads_from_stays_while_we_write),
           UNIT(sqlite_cannot_take_the_whole_file_while_we_have_it_open), UNIT(we_closing_leave_sqlite_its_log),
           UNIT(a_transaction_that_sqlite_died_in_is_rolled_back_by_us), UNIT(a_log_that_sqlite_died_with_is_recovered_by_us),
-          UNIT(a_log_that_we_died_with_is_recovered_by_sqlite), UNIT(a_file_that_sqlite_wants_for_a_while_is_refused))
+          UNIT(a_log_that_we_died_with_is_recovered_by_sqlite), UNIT(a_file_that_sqlite_wants_for_a_while_is_refused),
+          UNIT(reading_waits_for_no_disk_and_the_first_commit_makes_the_log_durable))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -7,6 +8,7 @@
 #include <time.h>
 
 #include "../unit.h"
+#include "crypto/lib.h"
 #include "sandbox.h"
 #include "token/session.h"
 #include "token/token.h"
@@ -35,8 +37,6 @@ static void pause_a_moment(void)
 
 int __real_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
-enum kl_rc __real_kl_crypto_open(void);
-enum kl_rc __wrap_kl_crypto_open(void);
 enum kl_rc __real_kl_fork_mark(void);
 enum kl_rc __wrap_kl_fork_mark(void);
 
@@ -45,7 +45,7 @@ void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t
 int __real_madvise(void *at, size_t len, int advice);
 int __wrap_madvise(void *at, size_t len, int advice);
 
-static bool has_no_handlers, has_no_crypto, has_no_mark, has_no_page, has_no_wipe;
+static bool has_no_handlers, has_no_mark, has_no_page, has_no_wipe;
 
 void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset)
 {
@@ -62,14 +62,39 @@ int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*ch
     return has_no_handlers ? ENOMEM : __real_pthread_atfork(prepare, parent, child);
 }
 
-enum kl_rc __wrap_kl_crypto_open(void)
-{
-    return has_no_crypto ? KL_CRYPTO : __real_kl_crypto_open();
-}
-
 enum kl_rc __wrap_kl_fork_mark(void)
 {
     return has_no_mark ? KL_MEMORY : __real_kl_fork_mark();
+}
+
+static int contexts; /* of OpenSSL's that were asked for */
+OSSL_LIB_CTX *__real_OSSL_LIB_CTX_new(void);
+OSSL_LIB_CTX *__wrap_OSSL_LIB_CTX_new(void);
+OSSL_LIB_CTX *__wrap_OSSL_LIB_CTX_new(void)
+{
+    contexts++;
+    return __real_OSSL_LIB_CTX_new();
+}
+
+static int opens_without_openssl(void)
+{
+    /* Lets go of the context that the sandbox has made PINs with. */
+    pthread_mutex_lock(kl_crypto_lock());
+    kl_crypto_abandon();
+    contexts = 0;
+    UNIT_NEED(kl_module_open() == KL_OK && kl_module_close() == KL_OK && contexts == 0);
+    UNIT_NEED(kl_crypto_open() == KL_OK && contexts == 1);
+    UNIT_NEED(kl_module_open() == KL_OK && kl_module_close() == KL_OK);
+    UNIT_NEED(kl_crypto_open() == KL_OK && contexts == 1);
+    return 0;
+}
+
+/* A millisecond that a program without a use for keys need not pay. */
+static void opening_starts_no_openssl_and_closing_stops_none(void)
+{
+    sandbox_begin();
+    CU_ASSERT_EQUAL(unit_in_child(opens_without_openssl), 0);
+    sandbox_end();
 }
 
 /* The first of all: what is made once is not there yet. */
@@ -85,9 +110,6 @@ static void without_what_it_needs_it_does_not_open(void)
     has_no_mark = true;
     CU_ASSERT_EQUAL(kl_module_open(), KL_MEMORY);
     has_no_mark = false;
-    has_no_crypto = true;
-    CU_ASSERT_EQUAL(kl_module_open(), KL_CRYPTO);
-    has_no_crypto = false;
     CU_ASSERT_FALSE(kl_module_is_open());
     CU_ASSERT_EQUAL(kl_module_open(), KL_OK);
     CU_ASSERT_EQUAL(kl_module_close(), KL_OK);
@@ -466,10 +488,11 @@ static void a_text_that_is_too_long_is_cut_between_characters(void)
     CU_ASSERT_EQUAL(memcmp(out, "abcd xxx", 8), 0);
 }
 
-UNIT_MAIN("token/module", UNIT(without_what_it_needs_it_does_not_open), UNIT(nothing_is_open_before_the_first_open),
-          UNIT(it_opens_once_and_closes_once), UNIT(slots_come_in_the_order_of_the_configuration),
-          UNIT(without_a_usable_configuration_it_opens_and_has_no_slot), UNIT(closing_waits_for_who_is_inside_and_lets_nobody_in),
-          UNIT(closing_waits_for_a_sessions_call), UNIT(opening_waits_for_a_closing_that_waits), UNIT(it_opens_and_closes_under_calls),
+UNIT_MAIN("token/module", UNIT(without_what_it_needs_it_does_not_open), UNIT(opening_starts_no_openssl_and_closing_stops_none),
+          UNIT(nothing_is_open_before_the_first_open), UNIT(it_opens_once_and_closes_once),
+          UNIT(slots_come_in_the_order_of_the_configuration), UNIT(without_a_usable_configuration_it_opens_and_has_no_slot),
+          UNIT(closing_waits_for_who_is_inside_and_lets_nobody_in), UNIT(closing_waits_for_a_sessions_call),
+          UNIT(opening_waits_for_a_closing_that_waits), UNIT(it_opens_and_closes_under_calls),
           UNIT(a_child_begins_anew_and_the_parent_goes_on), UNIT(a_child_begins_anew_whatever_is_locked_in_the_parent),
           UNIT(of_a_childs_threads_exactly_one_opens), UNIT(a_fork_in_the_middle_of_opening_or_closing_does_no_harm),
           UNIT(a_text_is_padded_with_blanks), UNIT(a_text_that_is_too_long_is_cut_between_characters),
