@@ -92,11 +92,12 @@ static void serve(const struct kl_bench_contender *contender)
 /* The child of `parent`: nothing of its terminal's signals, its files, its secrets and its output is for a module. */
 static void live(const struct kl_bench_contender *contender, pid_t parent, int channel)
 {
-    struct sigaction ignore = { .sa_handler = SIG_IGN }, usual = { .sa_handler = SIG_DFL };
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
 
+    /* A signal to the whole group is the parent's to answer; it ends its contenders, and they end with it. */
     sigaction(SIGINT, &ignore, NULL);
     sigaction(SIGHUP, &ignore, NULL);
-    sigaction(SIGTERM, &usual, NULL);
+    sigaction(SIGTERM, &ignore, NULL);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) _exit(1);
     kl_arena_abandon();
     kl_log_close();
