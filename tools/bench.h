@@ -89,8 +89,14 @@ void kl_bench_stage(const char *call);
 /* "CKR_MECHANISM_INVALID", or "0x…" for one that is not in the standard. Returns out. */
 const char *kl_bench_rv_text(unsigned long rv, char out[48]);
 
-/* Runs for about `slice` nanoseconds, several times; the median time of one operation. 0 or a CK_RV. */
-unsigned long kl_bench_time(const struct kl_bench_side *side, const struct kl_bench_case *work, double slice, double *ns);
+/* How long to run, and by which clock. */
+struct kl_bench_span {
+    double slice;      /* about so many nanoseconds */
+    bool of_processor; /* the time that the thread has had a processor; several threads are always timed by the clock */
+};
+/* Runs several times in that span; the median time of one operation. 0 or a CK_RV. */
+unsigned long kl_bench_time(const struct kl_bench_side *side, const struct kl_bench_case *work, const struct kl_bench_span *span,
+                            double *ns);
 
 /* --- contenders, each a process of its own: bench_contender.c --- */
 
@@ -120,8 +126,8 @@ KL_MUST_USE enum kl_rc kl_bench_start(struct kl_bench_contender *contender, cons
                                       int64_t deadline);
 bool kl_bench_runs(const struct kl_bench_contender *contender);
 /* One reading; the same deadline. *rv is 0 and *ns the time, or it is why there is none. */
-KL_MUST_USE enum kl_rc kl_bench_ask(struct kl_bench_contender *contender, size_t work, double slice, int64_t deadline, unsigned long *rv,
-                                    double *ns);
+KL_MUST_USE enum kl_rc kl_bench_ask(struct kl_bench_contender *contender, size_t work, const struct kl_bench_span *span, int64_t deadline,
+                                    unsigned long *rv, double *ns);
 void kl_bench_stop(struct kl_bench_contender *contender);
 
 /* --- a token that is thrown away: bench_token.c --- */
@@ -146,6 +152,7 @@ struct kl_bench_cell {
 struct kl_bench_result {
     struct kl_bench_contender *contenders;
     size_t contender_count, rounds;
+    bool of_processor;           /* which clock */
     const char *only;            /* the list of groups; NULL: all */
     struct kl_bench_cell *cells; /* [case * contender_count + contender] */
     char conditions[512];        /* processor, kernel, libraries, date: one line */

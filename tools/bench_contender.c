@@ -24,7 +24,7 @@ struct pins {
 };
 struct question {
     size_t work;
-    double slice;
+    struct kl_bench_span span;
 };
 struct answer {
     unsigned long rv;
@@ -84,7 +84,7 @@ static void serve(const struct kl_bench_contender *contender)
     while (recv(CHANNEL, &question, sizeof question, 0) == (ssize_t)sizeof question) {
         answer = (struct answer){ .rv = 0 };
         if (question.work >= kl_bench_case_count()) return;
-        answer.rv = kl_bench_time(side, &kl_bench_cases[question.work], question.slice, &answer.ns);
+        answer.rv = kl_bench_time(side, &kl_bench_cases[question.work], &question.span, &answer.ns);
         if (!say(&answer)) return;
     }
 }
@@ -238,9 +238,10 @@ enum kl_rc kl_bench_start(struct kl_bench_contender *contender, const struct kl_
     return KL_OK;
 }
 
-enum kl_rc kl_bench_ask(struct kl_bench_contender *contender, size_t work, double slice, int64_t deadline, unsigned long *rv, double *ns)
+enum kl_rc kl_bench_ask(struct kl_bench_contender *contender, size_t work, const struct kl_bench_span *span, int64_t deadline,
+                        unsigned long *rv, double *ns)
 {
-    struct question question = { .work = work, .slice = slice };
+    struct question question = { .work = work, .span = *span };
     struct answer answer = { .rv = KL_BENCH_FAILED };
 
     /* What has died already shows when it is to answer. */

@@ -76,6 +76,7 @@ enum kl_rc kl_bench_print_json(struct kl_cli *cli, const struct kl_bench_result 
     kl_json_set_text(json, "version", KL_VERSION);
     kl_json_set_text(json, "engine", result->engine);
     kl_json_set_text(json, "date", result->date);
+    kl_json_set_text(json, "clock", result->of_processor ? "processor" : "wall");
     kl_json_set_number(json, "rounds", (int64_t)result->rounds);
     kl_json_set_take(json, "contenders", contenders_json(result));
     kl_json_set_take(json, "works", works_json(result));

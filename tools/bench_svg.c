@@ -200,7 +200,9 @@ static int put_content(FILE *out, const struct kl_bench_result *result)
     put_line(out, MARGIN, y, "text title", "keyladder bench: a PKCS #11 module against OpenSSL alone");
     put_line(out, MARGIN, y + 20, "soft small", result->processor);
     put_line(out, MARGIN, y + 35, "soft small", software);
-    put_line(out, MARGIN, y + 50, "soft small", "In brackets: times OpenSSL's figure, the median of the ratios within a round.");
+    put_line(out, MARGIN, y + 50, "soft small",
+             result->of_processor ? "Time on the processor. In brackets: times OpenSSL's figure, the median of the ratios within a round."
+                                  : "In brackets: times OpenSSL's figure, the median of the ratios within a round.");
     y = put_legend(out, result, y + 64);
     for (size_t i = 0; i < sizeof panels / sizeof *panels; i++) y = put_panel(out, result, &panels[i], y);
     return y + 8;

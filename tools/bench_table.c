@@ -50,7 +50,8 @@ static void print_threads(const struct kl_bench_result *result)
     size_t one = kl_bench_case_find(result, "one_thread", 64), two = kl_bench_case_find(result, "two_threads", 64);
     const char *separator = "two threads against one: ";
 
-    if (one == kl_bench_case_count() || two == kl_bench_case_count()) return;
+    /* One of them by another clock than the other says nothing. */
+    if (one == kl_bench_case_count() || two == kl_bench_case_count() || result->of_processor) return;
     for (size_t i = 0; i < result->contender_count; i++) {
         double times = kl_bench_ratio(kl_bench_cell_at(result, one, i), kl_bench_cell_at(result, two, i), result->rounds);
 
@@ -90,7 +91,9 @@ void kl_bench_print_table(const struct kl_bench_result *result)
         }
         putchar('\n');
     }
-    printf("\nTime of one operation (of a batch, of one field): the median of %zu round%s; x: times OpenSSL's in the same round, the median. Below 1 is faster.\n",
-           result->rounds, kl_words_plural(result->rounds));
+    printf(
+        "\nTime of one operation (of a batch, of one field)%s: the median of %zu round%s; x: times OpenSSL's in the same round, the median. Below 1 is "
+        "faster.\n",
+        result->of_processor ? " on the processor" : "", result->rounds, kl_words_plural(result->rounds));
     print_threads(result);
 }

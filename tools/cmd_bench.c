@@ -21,7 +21,7 @@ struct bench {
     struct kl_secret pins[KL_BENCH_CONTENDERS_MAX];
     size_t count;
     size_t rounds;
-    double slice;     /* nanoseconds of one reading */
+    struct kl_bench_span span;
     int64_t deadline; /* for any one answer */
     struct kl_bench_token token;
     struct kl_token_facts facts; /* of the configured token */
@@ -40,7 +40,7 @@ static enum kl_rc read_rounds(struct bench *bench)
     long rounds;
 
     bench->rounds = is_quick ? 3 : 7;
-    bench->slice = is_quick ? 2 * MS : 20 * MS;
+    bench->span = (struct kl_bench_span){ .slice = is_quick ? 2 * MS : 20 * MS, .of_processor = kl_cli_has(bench->cli, KL_OPT_CPU) };
     /* Long enough for a PIN that is stretched on a slow machine. */
     bench->deadline = (is_quick ? 10 : 60) * SECOND;
     if (text == NULL) return KL_OK;
@@ -204,7 +204,7 @@ static enum kl_rc measure(struct bench *bench, size_t work, size_t round)
 
         /* What was refused once is not asked for again. */
         if (!kl_bench_runs(&bench->contenders[i]) || cell->rv != 0) continue;
-        KL_TRY(kl_bench_ask(&bench->contenders[i], work, bench->slice, bench->deadline, &rv, &ns));
+        KL_TRY(kl_bench_ask(&bench->contenders[i], work, &bench->span, bench->deadline, &rv, &ns));
         if (!kl_bench_runs(&bench->contenders[i])) continue;
         cell->rv = rv;
         if (rv == 0) cell->ns[round] = ns;
@@ -271,6 +271,7 @@ static enum kl_rc bench_all(struct bench *bench)
     }
     KL_TRY(gather_pins(bench));
     KL_TRY(kl_bench_result_new(&bench->result, bench->contenders, bench->count, bench->rounds));
+    bench->result.of_processor = bench->span.of_processor;
     bench->result.only = kl_cli_option(bench->cli, KL_OPT_ONLY);
     KL_TRY(start(bench));
     KL_TRY(check_own(bench));
@@ -293,7 +294,8 @@ static enum kl_rc run(struct kl_cli *cli)
     return rc;
 }
 
-static const enum kl_opt options[] = { KL_OPT_PIN, KL_OPT_MODULES, KL_OPT_ONLY, KL_OPT_QUICK, KL_OPT_ROUNDS, KL_OPT_SVG_FILE, KL_OPT_NONE };
+static const enum kl_opt options[] = { KL_OPT_PIN,   KL_OPT_CPU,    KL_OPT_MODULES,  KL_OPT_ONLY,
+                                       KL_OPT_QUICK, KL_OPT_ROUNDS, KL_OPT_SVG_FILE, KL_OPT_NONE };
 
 const struct kl_command kl_command_bench = {
     .name = "bench",

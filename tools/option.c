@@ -25,6 +25,7 @@ const struct kl_option kl_options[KL_OPTS] = {
 
     [KL_OPT_AAD] = { "aad", 0, "TEXT", "bind the ciphertext to this text, which is not kept in it", false, false },
     [KL_OPT_CHECK] = { "check", 0, NULL, "one line and the exit status that Nagios understands", false, false },
+    [KL_OPT_CPU] = { "cpu", 0, NULL, "time on the processor instead of time on the clock, where there is one thread", false, false },
     [KL_OPT_DOT] = { "dot", 0, NULL, "draw for Graphviz", false, false },
     [KL_OPT_ENVELOPE] = { "envelope", 0, NULL, "one envelope (format 1) instead of a stream; up to 16 MiB", false, false },
     [KL_OPT_ID] = { "id", 0, "HEX", "the CKA_ID of the new key; 16 random bytes if left out", false, false },

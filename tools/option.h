@@ -27,6 +27,7 @@ enum kl_opt {
     /* one command or two */
     KL_OPT_AAD,
     KL_OPT_CHECK,
+    KL_OPT_CPU,
     KL_OPT_DOT,
     KL_OPT_ENVELOPE,
     KL_OPT_ID,
