@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* The works that `keyladder bench` measures, in the order of its table. */
-#include "bench.h"
+#include "bench_case.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Contenders of `keyladder bench`: a process each, so that one that crashes or hangs is told of and not suffered. */
+#include "bench_contender.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "bench.h"
+#include "bench_p11.h"
 #include "interrupt.h"
 
 enum { CHANNEL = 3, PIN_MOST = 256, STAGE_CAP = 64 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* The works of `keyladder bench` by OpenSSL alone. */
-#include "bench.h"
+#include "bench_side.h"
 #include "crypto/reference.h"
 
 /* What stands against each; KL_REFERENCE_WORKS: a library has no such thing. */

@@ -2,7 +2,7 @@
 /* `keyladder bench` in JSON, with the readings of every round, so that others can reckon again. */
 #include <string.h>
 
-#include "bench.h"
+#include "bench_result.h"
 
 static struct kl_json *contenders_json(const struct kl_bench_result *result)
 {

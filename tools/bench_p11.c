@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench.h"
-
 enum { SLOTS_MAX = 64 };
 
 struct kl_bench_module kl_bench_module;

@@ -4,6 +4,10 @@
 #define KL_TOOLS_BENCH_P11_H
 
 #include <keyladder/pkcs11.h>
+#include <stdbool.h>
+
+#include "base/secret.h"
+#include "bench_contender.h"
 
 /* One session key for each use: under some policies a key has a single one. */
 enum kl_bench_key { KL_BENCH_KEY_AES, KL_BENCH_KEY_ENVELOPE, KL_BENCH_KEY_CHACHA, KL_BENCH_KEY_MAC, KL_BENCH_KEY_DERIVE, KL_BENCH_KEYS };
@@ -16,6 +20,10 @@ struct kl_bench_module {
     CK_SESSION_HANDLE keeper; /* owns the keys, keeps the login */
 };
 extern struct kl_bench_module kl_bench_module;
+
+/* Loads the module, finds or makes its token, logs in where there is a PIN. What went wrong is in `words`. */
+KL_MUST_USE bool kl_bench_p11_open(const struct kl_bench_contender *contender, const struct kl_secret *pin, const struct kl_secret *so_pin,
+                                   char words[KL_BENCH_WORDS]);
 
 /* Made when first asked for, by the thread that prepares. */
 CK_RV kl_bench_key_get(enum kl_bench_key which, CK_OBJECT_HANDLE *key);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
 #include "bench_p11.h"
+#include "bench_side.h"
 
 enum { IV_LEN = 12, TAG_LEN = 16, MORE = 64 }; /* the most that an envelope adds is 60 bytes */
 

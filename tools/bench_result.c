@@ -1,29 +1,50 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* What `keyladder bench` has measured: rounds, medians, ratios within a round; and where it was. */
+#include "bench_result.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 #include "base/clock.h"
-#include "bench.h"
 #include "crypto/aead.h"
 #include "crypto/reference.h"
 
 /* --- where --- */
 
+/* The instructions that decide how fast AES can be, as Linux names them on x86. */
+static void add_instructions(const char *flags, char *out, size_t cap)
+{
+    static const struct {
+        const char *flag, *name;
+    } known[] = { { " vaes ", "VAES" }, { " avx512f ", "AVX-512" } };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        size_t len = strlen(out);
+
+        if (strstr(flags, known[i].flag) != NULL) snprintf(out + len, cap - len, ", %s", known[i].name);
+    }
+}
+
+/* "AMD EPYC 9354, VAES, AVX-512", of the first one. */
 static void read_processor(char *out, size_t cap)
 {
     FILE *file = fopen("/proc/cpuinfo", "re");
-    char line[256];
+    char line[8192];
+    bool is_named = false;
 
     snprintf(out, cap, "unknown processor");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        const char *value = strchr(line, ':');
+    while (file != NULL && fgets(line, sizeof line, file) != NULL && line[0] != '\n') {
+        char *value = strchr(line, ':');
 
-        if (strncmp(line, "model name", 10) != 0 || value == NULL) continue;
-        snprintf(out, cap, "%.*s", (int)strcspn(value + 2, "\n"), value + 2);
-        break;
+        if (value == NULL || value[1] != ' ') continue;
+        value[strcspn(value, "\n")] = ' ';
+        if (strncmp(line, "model name", 10) == 0) {
+            snprintf(out, cap, "%.*s", (int)strlen(value) - 3, value + 2);
+            is_named = true;
+        }
+        if (strncmp(line, "flags", 5) == 0 && is_named) add_instructions(value, out, cap);
     }
     if (file != NULL) fclose(file);
 }

@@ -3,7 +3,7 @@
 #include <keyladder/pkcs11.h>
 #include <stdio.h>
 
-#include "bench.h"
+#include "bench_side.h"
 
 #define ROW(name)   \
     {               \

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
+#include "bench_result.h"
 
 enum { WIDTH = 860, LEFT = 250, BAR_MOST = 430, BAR = 13, BAR_STEP = 16, GROUP_GAP = 12, MARGIN = 20 };
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench.h"
+#include "bench_result.h"
 #include "words.h"
 
 enum { TITLE = 25, SIZE = 8 };

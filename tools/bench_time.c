@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "bench.h"
+#include "bench_side.h"
 
 enum { PARTS = 5, THREADS_MAX = 8, STEP = 16 };
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* A token for `keyladder bench` alone: a folder with a configuration, made and removed within one run. */
+#include "bench_token.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -9,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "cli.h"
 #include "crypto/passphrase.h"
 #include "file.h"
 

@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "ask.h"
-#include "bench.h"
+#include "bench_case.h"
+#include "bench_contender.h"
+#include "bench_result.h"
+#include "bench_token.h"
 #include "file.h"
 #include "interrupt.h"
 #include "progress.h"
