@@ -242,10 +242,9 @@ static enum kl_rc say_tries(struct kl_cli *cli, enum kl_role role, enum kl_rc rc
                    used < KL_PIN_TRIES ? KL_PIN_TRIES - used : 0, KL_PIN_TRIES);
 }
 
-enum kl_rc kl_cli_login(struct kl_cli *cli, enum kl_role role)
+enum kl_rc kl_cli_pin(struct kl_cli *cli, enum kl_role role, struct kl_secret *pin)
 {
     struct kl_token_facts facts;
-    KL_AUTO(kl_secret) pin = { 0 };
     const char *source;
     char what[160];
 
@@ -254,7 +253,14 @@ enum kl_rc kl_cli_login(struct kl_cli *cli, enum kl_role role)
     if (!facts.is_initialised) return kl_fail(KL_TOKEN_UNSET, "token %s has not been made yet", kl_ladder_name(cli->ladder));
     KL_TRY(pin_source(cli, role, &facts, &source));
     snprintf(what, sizeof what, "%s of token %s", role == KL_ROLE_SO ? "SO PIN" : "PIN", kl_ladder_name(cli->ladder));
-    KL_TRY(kl_ask_secret(cli, role == KL_ROLE_SO ? KL_OPT_SO_PIN : KL_OPT_PIN, source, what, &pin));
+    return kl_ask_secret(cli, role == KL_ROLE_SO ? KL_OPT_SO_PIN : KL_OPT_PIN, source, what, pin);
+}
+
+enum kl_rc kl_cli_login(struct kl_cli *cli, enum kl_role role)
+{
+    KL_AUTO(kl_secret) pin = { 0 };
+
+    KL_TRY(kl_cli_pin(cli, role, &pin));
     return say_tries(cli, role, kl_ladder_login(cli->ladder, role, kl_secret_view(&pin)));
 }
 

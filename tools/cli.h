@@ -42,6 +42,8 @@ KL_MUST_USE enum kl_rc kl_cli_configure(struct kl_cli *cli);
 KL_MUST_USE enum kl_rc kl_cli_open(struct kl_cli *cli);
 /* That, and the PIN from --pin or --so-pin, the `pin` setting (user only) or the terminal. Refuses a token that does not exist yet: KL_TOKEN_UNSET. */
 KL_MUST_USE enum kl_rc kl_cli_login(struct kl_cli *cli, enum kl_role role);
+/* What kl_cli_login logs in with, for who does so in another process. */
+KL_MUST_USE enum kl_rc kl_cli_pin(struct kl_cli *cli, enum kl_role role, struct kl_secret *pin);
 void kl_cli_close(struct kl_cli *cli);
 
 /* Writes JSON to stdout and frees it. KL_MEMORY. */

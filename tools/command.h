@@ -29,6 +29,7 @@ extern const struct kl_command *const kl_commands[];
 /* NULL for none of that name. */
 const struct kl_command *kl_command_find(const char *name);
 
+extern const struct kl_command kl_command_bench;
 extern const struct kl_command kl_command_create;
 extern const struct kl_command kl_command_decrypt;
 extern const struct kl_command kl_command_doctor;

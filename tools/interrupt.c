@@ -5,7 +5,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
+
+#define SECOND INT64_C(1000000000)
 
 static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
 static volatile sig_atomic_t pending;
@@ -38,7 +43,8 @@ enum kl_rc kl_interrupt_check(void)
     return pending == 0 ? KL_OK : kl_fail(KL_INTERRUPTED, "interrupted");
 }
 
-enum kl_rc kl_interrupt_wait(int fd)
+/* Until `fd` is ready, or `end` of the steady clock; 0: however long it takes. */
+static enum kl_rc wait_until(int fd, int64_t end, bool *is_ready)
 {
     struct pollfd waiting = { .fd = fd, .events = POLLIN };
     sigset_t ours, before;
@@ -49,12 +55,28 @@ enum kl_rc kl_interrupt_wait(int fd)
     sigprocmask(SIG_BLOCK, &ours, &before);
     /* Between this look and the wait no signal gets lost: ppoll lets them in. */
     while (pending == 0 && ready < 0) {
-        ready = ppoll(&waiting, 1, NULL, &before);
+        int64_t now = kl_clock->steady(), left = end > now ? end - now : 0;
+        struct timespec most = { .tv_sec = (time_t)(left / SECOND), .tv_nsec = (long)(left % SECOND) };
+
+        ready = ppoll(&waiting, 1, end == 0 ? NULL : &most, &before);
         if (ready < 0 && errno != EINTR) break;
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
     KL_TRY(kl_interrupt_check());
+    *is_ready = ready > 0;
     return ready < 0 ? kl_fail(KL_IO, "cannot wait for input: %m") : KL_OK;
+}
+
+enum kl_rc kl_interrupt_wait(int fd)
+{
+    bool ready;
+
+    return wait_until(fd, 0, &ready);
+}
+
+enum kl_rc kl_interrupt_wait_for(int fd, int64_t nanoseconds, bool *ready)
+{
+    return wait_until(fd, kl_clock->steady() + nanoseconds, ready);
 }
 
 void kl_interrupt_pass_on(void)

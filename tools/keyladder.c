@@ -15,8 +15,19 @@
 #include "option.h"
 
 const struct kl_command *const kl_commands[] = {
-    &kl_command_init,   &kl_command_doctor,  &kl_command_status,  &kl_command_tree, &kl_command_list, &kl_command_show,
-    &kl_command_create, &kl_command_encrypt, &kl_command_decrypt, &kl_command_pin,  &kl_command_help, NULL,
+    &kl_command_init,
+    &kl_command_doctor,
+    &kl_command_status,
+    &kl_command_tree,
+    &kl_command_list,
+    &kl_command_show,
+    &kl_command_create,
+    &kl_command_encrypt,
+    &kl_command_decrypt,
+    &kl_command_pin,
+    &kl_command_bench,
+    &kl_command_help,
+    NULL,
 };
 
 const struct kl_command *kl_command_find(const char *name)

@@ -9,37 +9,44 @@
 enum { NAME_CAP = 24 };
 
 const struct kl_option kl_options[KL_OPTS] = {
-    [KL_OPT_CONF] = { "conf", 0, "FILE", "read this configuration instead of the usual one", false },
-    [KL_OPT_HELP] = { "help", 'h', NULL, "show this help", false },
-    [KL_OPT_JSON] = { "json", 0, NULL, "answer in JSON", false },
-    [KL_OPT_TOKEN] = { "token", 't', "NAME", "which [token] of the configuration; may be left out where there is one", false },
-    [KL_OPT_VERSION] = { "version", 0, NULL, "show the version", false },
+    [KL_OPT_CONF] = { "conf", 0, "FILE", "read this configuration instead of the usual one", false, false },
+    [KL_OPT_HELP] = { "help", 'h', NULL, "show this help", false, false },
+    [KL_OPT_JSON] = { "json", 0, NULL, "answer in JSON", false, false },
+    [KL_OPT_TOKEN] = { "token", 't', "NAME", "which [token] of the configuration; may be left out where there is one", false, false },
+    [KL_OPT_VERSION] = { "version", 0, NULL, "show the version", false, false },
 
-    [KL_OPT_GENERATE_PINS] = { "generate-pins", 0, NULL, "make PINs of the form kl1_… instead of asking for them", false },
-    [KL_OPT_NEW_PIN] = { "new-pin", 0, "SOURCE", "where the new PIN is kept", true },
-    [KL_OPT_PIN] = { "pin", 0, "SOURCE", "where the user's PIN is kept: file:PATH, env:NAME, cred:NAME, fd:N or prompt", true },
-    [KL_OPT_PIN_OUT] = { "pin-out", 0, "FILE", "write the generated PIN to this file (0600)", false },
-    [KL_OPT_SO] = { "so", 0, NULL, "the security officer's PIN, not the user's", false },
-    [KL_OPT_SO_PIN] = { "so-pin", 0, "SOURCE", "where the security officer's PIN is kept", true },
-    [KL_OPT_SO_PIN_OUT] = { "so-pin-out", 0, "FILE", "write the generated SO PIN to this file (0600)", false },
+    [KL_OPT_GENERATE_PINS] = { "generate-pins", 0, NULL, "make PINs of the form kl1_… instead of asking for them", false, false },
+    [KL_OPT_NEW_PIN] = { "new-pin", 0, "SOURCE", "where the new PIN is kept", true, false },
+    [KL_OPT_PIN] = { "pin", 0, "SOURCE", "where the user's PIN is kept: file:PATH, env:NAME, cred:NAME, fd:N or prompt", true, false },
+    [KL_OPT_PIN_OUT] = { "pin-out", 0, "FILE", "write the generated PIN to this file (0600)", false, false },
+    [KL_OPT_SO] = { "so", 0, NULL, "the security officer's PIN, not the user's", false, false },
+    [KL_OPT_SO_PIN] = { "so-pin", 0, "SOURCE", "where the security officer's PIN is kept", true, false },
+    [KL_OPT_SO_PIN_OUT] = { "so-pin-out", 0, "FILE", "write the generated SO PIN to this file (0600)", false, false },
 
-    [KL_OPT_AAD] = { "aad", 0, "TEXT", "bind the ciphertext to this text, which is not kept in it", false },
-    [KL_OPT_CHECK] = { "check", 0, NULL, "one line and the exit status that Nagios understands", false },
-    [KL_OPT_DOT] = { "dot", 0, NULL, "draw for Graphviz", false },
-    [KL_OPT_ENVELOPE] = { "envelope", 0, NULL, "one envelope (format 1) instead of a stream; up to 16 MiB", false },
-    [KL_OPT_ID] = { "id", 0, "HEX", "the CKA_ID of the new key; 16 random bytes if left out", false },
-    [KL_OPT_INPUT] = { "input", 'i', "FILE", "read this file instead of standard input", false },
-    [KL_OPT_KEY] = { "key", 'k', "PATH", "the key, as in users/email", false },
-    [KL_OPT_LABEL] = { "label", 0, "TEXT", "the token's label; the name of its [token] if left out", false },
-    [KL_OPT_LEVEL] = { "level", 0, "LEVEL", "only master, dek, fek, free or data", false },
-    [KL_OPT_MODULE] = { "module", 0, "FILE", "look at this module instead of the installed one", false },
-    [KL_OPT_OUTPUT] = { "output", 'o', "FILE", "write this file instead of standard output; it appears whole or not at all", false },
-    [KL_OPT_PARENTS] = { "parents", 'p', NULL, "make missing parents too, and let what exists be", false },
-    [KL_OPT_RECORD] = { "record", 0, "ID", "use the record's own key, derived from --key and this id", false },
-    [KL_OPT_REPLACE] = { "replace", 0, NULL, "set the old token aside and begin a new one", false },
-    [KL_OPT_SVG] = { "svg", 0, NULL, "draw as an SVG picture", false },
-    [KL_OPT_TYPE] = { "type", 0, "TYPE", "aes (if left out), generic or chacha20", false },
-    [KL_OPT_WORDS] = { "words", 0, NULL, "one word a line, for the shell's completion", false },
+    [KL_OPT_AAD] = { "aad", 0, "TEXT", "bind the ciphertext to this text, which is not kept in it", false, false },
+    [KL_OPT_CHECK] = { "check", 0, NULL, "one line and the exit status that Nagios understands", false, false },
+    [KL_OPT_CPU] = { "cpu", 0, NULL, "time on the processor instead of time on the clock, where there is one thread", false, false },
+    [KL_OPT_DOT] = { "dot", 0, NULL, "draw for Graphviz", false, false },
+    [KL_OPT_ENVELOPE] = { "envelope", 0, NULL, "one envelope (format 1) instead of a stream; up to 16 MiB", false, false },
+    [KL_OPT_ID] = { "id", 0, "HEX", "the CKA_ID of the new key; 16 random bytes if left out", false, false },
+    [KL_OPT_INPUT] = { "input", 'i', "FILE", "read this file instead of standard input", false, false },
+    [KL_OPT_KEY] = { "key", 'k', "PATH", "the key, as in users/email", false, false },
+    [KL_OPT_LABEL] = { "label", 0, "TEXT", "the token's label; the name of its [token] if left out", false, false },
+    [KL_OPT_LEVEL] = { "level", 0, "LEVEL", "only master, dek, fek, free or data", false, false },
+    [KL_OPT_MODULE] = { "module", 0, "FILE", "look at this module instead of the installed one", false, false },
+    [KL_OPT_MODULES] = { "module", 0, "[NAME=]FILE[,token=LABEL][,pin=SOURCE][,args=TEXT]",
+                         "measure this module instead of the installed one; with a name, one more", false, true },
+    [KL_OPT_ONLY] = { "only", 0, "LIST", "only these: gcm,message,batch,chacha,hmac,hkdf,session,threads,find", false, false },
+    [KL_OPT_OUTPUT] = { "output", 'o', "FILE", "write this file instead of standard output; it appears whole or not at all", false, false },
+    [KL_OPT_PARENTS] = { "parents", 'p', NULL, "make missing parents too, and let what exists be", false, false },
+    [KL_OPT_QUICK] = { "quick", 0, NULL, "in a second or two; the figures are rough", false, false },
+    [KL_OPT_RECORD] = { "record", 0, "ID", "use the record's own key, derived from --key and this id", false, false },
+    [KL_OPT_REPLACE] = { "replace", 0, NULL, "set the old token aside and begin a new one", false, false },
+    [KL_OPT_ROUNDS] = { "rounds", 0, "N", "how many rounds, 1 to 99 (7; with --quick 3)", false, false },
+    [KL_OPT_SVG] = { "svg", 0, NULL, "draw as an SVG picture", false, false },
+    [KL_OPT_SVG_FILE] = { "svg", 0, "FILE", "draw a bar chart into this file; it appears whole or not at all", false, false },
+    [KL_OPT_TYPE] = { "type", 0, "TYPE", "aes (if left out), generic or chacha20", false, false },
+    [KL_OPT_WORDS] = { "words", 0, NULL, "one word a line, for the shell's completion", false, false },
 };
 
 const enum kl_opt kl_options_common[] = { KL_OPT_CONF, KL_OPT_TOKEN, KL_OPT_JSON, KL_OPT_HELP, KL_OPT_VERSION, KL_OPT_NONE };
@@ -96,12 +103,13 @@ static bool is_in(const enum kl_opt *list, enum kl_opt option)
     return false;
 }
 
-/* The option that `name` (len bytes), or with len 1 and `is_letter` its letter, stands for. */
-static enum kl_opt find(const char *name, size_t len, bool is_letter)
+/* The option that is known here and that `name` (len bytes), or with len 1 and `is_letter` its letter, stands for. */
+static enum kl_opt find(const enum kl_opt *allowed, const char *name, size_t len, bool is_letter)
 {
     for (enum kl_opt option = KL_OPT_NONE + 1; option < KL_OPTS; option++) {
         const struct kl_option *row = &kl_options[option];
 
+        if (!is_in(allowed, option) && !is_in(kl_options_common, option)) continue;
         if (is_letter ? row->letter == *name : strlen(row->name) == len && memcmp(row->name, name, len) == 0) return option;
     }
     return KL_OPT_NONE;
@@ -125,8 +133,7 @@ static enum kl_rc unknown(const enum kl_opt *allowed, const char *argument)
     return kl_fail(KL_ARG, "there is no option %s%s here", strlen(word) > 1 ? "--" : "-", word);
 }
 
-/* "file:…" and the like; a PIN itself has no business on a command line, where every process can read it. */
-static bool names_a_source(const char *value)
+bool kl_option_names_source(const char *value)
 {
     static const char *const kinds[] = { "file:", "env:", "cred:", "fd:" };
 
@@ -140,13 +147,18 @@ static enum kl_rc keep(struct kl_arguments *out, enum kl_opt option, char *value
 {
     const struct kl_option *row = &kl_options[option];
 
-    if (row->is_source && !names_a_source(value)) {
+    if (row->is_source && !kl_option_names_source(value)) {
         kl_wipe(value, strlen(value));
         return kl_fail(KL_ARG,
                        "--%s takes the place where the PIN is kept, never the PIN itself: file:PATH, env:NAME, cred:NAME, fd:N or prompt",
                        row->name);
     }
-    if (out->option[option] != NULL) return kl_fail(KL_ARG, "--%s stands there twice", row->name);
+    if (row->repeats) {
+        if (out->repeated_count == KL_OPT_REPEATED_MAX) return kl_fail(KL_ARG, "--%s stands there too often", row->name);
+        out->repeated[out->repeated_count++] = value;
+    } else if (out->option[option] != NULL) {
+        return kl_fail(KL_ARG, "--%s stands there twice", row->name);
+    }
     out->option[option] = value;
     return KL_OK;
 }
@@ -159,10 +171,10 @@ static enum kl_rc read_one(const enum kl_opt *allowed, char ***argv, struct kl_a
     bool is_long = argument[1] == '-';
     char *name = argument + (is_long ? 2 : 1);
     size_t len = is_long ? strcspn(name, "=") : 1;
-    enum kl_opt option = find(name, len, !is_long);
+    enum kl_opt option = find(allowed, name, len, !is_long);
     char *value = name[len] == '\0' ? NULL : name + len + (is_long ? 1 : 0);
 
-    if (option == KL_OPT_NONE || (!is_in(allowed, option) && !is_in(kl_options_common, option))) return unknown(allowed, argument);
+    if (option == KL_OPT_NONE) return unknown(allowed, argument);
     if (kl_options[option].value == NULL) {
         if (value != NULL) return kl_fail(KL_ARG, "--%s takes no value", kl_options[option].name);
         return keep(out, option, flag);

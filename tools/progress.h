@@ -17,6 +17,8 @@ struct kl_progress {
 void kl_progress_begin(struct kl_progress *progress, const char *verb);
 /* total 0: nobody knows. */
 void kl_progress_tell(struct kl_progress *progress, uint64_t done, uint64_t total);
+/* The same for what is counted: "measuring: 12 of 168, find by label". */
+void kl_progress_count(struct kl_progress *progress, uint64_t done, uint64_t total, const char *what);
 void kl_progress_end(struct kl_progress *progress);
 
 #endif

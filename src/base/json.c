@@ -91,6 +91,11 @@ void kl_json_set_number(struct kl_json *object, const char *name, int64_t number
     set(object, name, json_integer(number));
 }
 
+void kl_json_set_real(struct kl_json *object, const char *name, double number)
+{
+    set(object, name, json_real(number));
+}
+
 void kl_json_set_bool(struct kl_json *object, const char *name, bool value)
 {
     set(object, name, json_boolean(value));
@@ -110,10 +115,8 @@ void kl_json_set_take(struct kl_json *object, const char *name, struct kl_json *
     set(object, name, unwrap(child));
 }
 
-void kl_json_add_take(struct kl_json *array, struct kl_json *child)
+static void add(struct kl_json *array, json_t *value)
 {
-    json_t *value = unwrap(child);
-
     if (array == NULL) {
         json_decref(value);
     } else if (json_array_append_new(array->value, value) != 0) {
@@ -121,9 +124,19 @@ void kl_json_add_take(struct kl_json *array, struct kl_json *child)
     }
 }
 
+void kl_json_add_real(struct kl_json *array, double number)
+{
+    add(array, json_real(number));
+}
+
+void kl_json_add_take(struct kl_json *array, struct kl_json *child)
+{
+    add(array, unwrap(child));
+}
+
 char *kl_json_dump(const struct kl_json *json, unsigned indent)
 {
-    size_t flags = JSON_INDENT(indent > 31 ? 31 : indent);
+    size_t flags = JSON_INDENT(indent > 31 ? 31 : indent) | JSON_REAL_PRECISION(6);
     size_t len;
     char *text;
 

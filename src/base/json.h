@@ -24,8 +24,11 @@ void kl_json_set_text(struct kl_json *object, const char *name, const char *text
 void kl_json_set_bytes(struct kl_json *object, const char *name, struct kl_view text);
 void kl_json_set_hex(struct kl_json *object, const char *name, struct kl_view bytes);
 void kl_json_set_number(struct kl_json *object, const char *name, int64_t number);
+/* Six digits of it. What is no number (infinite, NaN) counts as memory that ran short. */
+void kl_json_set_real(struct kl_json *object, const char *name, double number);
 void kl_json_set_bool(struct kl_json *object, const char *name, bool value);
 void kl_json_set_take(struct kl_json *object, const char *name, struct kl_json *child);
+void kl_json_add_real(struct kl_json *array, double number);
 void kl_json_add_take(struct kl_json *array, struct kl_json *child);
 /* Heap text, to be freed with free(); indent 0 is one line. NULL when memory is or was short. */
 char *kl_json_dump(const struct kl_json *json, unsigned indent);

@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <jansson.h>
+#include <math.h>
 
 #include "../failing.h"
 #include "../unit.h"
@@ -15,6 +16,7 @@ static struct kl_json *ladder(void)
     kl_json_add_take(array, child);
     kl_json_set_text(object, "token", "demo");
     kl_json_set_bool(object, "ok", true);
+    kl_json_set_real(object, "share", 0.25);
     kl_json_set_hex(object, "id", kl_view_of("\x00\xff\x10", 3));
     kl_json_set_take(object, "keys", array);
     return object;
@@ -33,8 +35,9 @@ static bool dumps_as(struct kl_json *json, const char *ought)
 
 static void members_come_out_in_the_order_they_went_in(void)
 {
-    CU_ASSERT_TRUE(
-        dumps_as(ladder(), "{\"token\": \"demo\", \"ok\": true, \"id\": \"00ff10\", \"keys\": [{\"label\": \"users\", \"version\": 1}]}"));
+    CU_ASSERT_TRUE(dumps_as(
+        ladder(),
+        "{\"token\": \"demo\", \"ok\": true, \"share\": 0.25, \"id\": \"00ff10\", \"keys\": [{\"label\": \"users\", \"version\": 1}]}"));
 }
 
 static void indentation_makes_lines(void)
@@ -79,6 +82,29 @@ static void the_whole_range_of_numbers_is_kept(void)
     CU_ASSERT_TRUE(dumps_as(json, "{\"least\": -9223372036854775808, \"most\": 9223372036854775807}"));
 }
 
+static void six_digits_of_a_real_number_are_kept(void)
+{
+    struct kl_json *array = kl_json_array();
+
+    kl_json_add_real(array, 0);
+    kl_json_add_real(array, 1.0 / 3);
+    kl_json_add_real(array, 1234567.8);
+    kl_json_add_real(array, -0.5);
+    CU_ASSERT_TRUE(dumps_as(array, "[0.0, 0.333333, 1.23457e6, -0.5]"));
+}
+
+static void what_is_no_number_is_not_written_as_a_whole(void)
+{
+    struct kl_json *object = kl_json_object(), *array = kl_json_array();
+
+    kl_json_set_real(object, "much", HUGE_VAL);
+    CU_ASSERT_PTR_NULL(kl_json_dump(object, 0));
+    kl_json_free(object);
+    kl_json_add_real(array, (double)NAN);
+    CU_ASSERT_PTR_NULL(kl_json_dump(array, 0));
+    kl_json_free(array);
+}
+
 static void a_missing_value_is_not_written_as_a_whole(void)
 {
     struct kl_json *json = kl_json_object(), *array = kl_json_array();
@@ -96,9 +122,11 @@ static void nothing_takes_everything_and_does_nothing(void)
     kl_json_set_bytes(NULL, "a", kl_view_text("\xFF"));
     kl_json_set_hex(NULL, "a", kl_view_text("b"));
     kl_json_set_number(NULL, "a", 1);
+    kl_json_set_real(NULL, "a", 1);
     kl_json_set_bool(NULL, "a", false);
     kl_json_set_take(NULL, "a", kl_json_array());
     kl_json_add_take(NULL, kl_json_object());
+    kl_json_add_real(NULL, 1);
     kl_json_free(NULL);
     CU_ASSERT_PTR_NULL(kl_json_dump(NULL, 0));
 }
@@ -125,5 +153,6 @@ static void memory_that_runs_short_anywhere_leaves_no_half_text(void)
 
 UNIT_MAIN("base/json", UNIT(members_come_out_in_the_order_they_went_in), UNIT(indentation_makes_lines),
           UNIT(an_empty_object_and_an_empty_text_are_written), UNIT(text_that_is_not_utf8_comes_out_escaped),
-          UNIT(the_whole_range_of_numbers_is_kept), UNIT(a_missing_value_is_not_written_as_a_whole),
+          UNIT(the_whole_range_of_numbers_is_kept), UNIT(six_digits_of_a_real_number_are_kept),
+          UNIT(what_is_no_number_is_not_written_as_a_whole), UNIT(a_missing_value_is_not_written_as_a_whole),
           UNIT(nothing_takes_everything_and_does_nothing), UNIT(memory_that_runs_short_anywhere_leaves_no_half_text))
