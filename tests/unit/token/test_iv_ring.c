@@ -13,12 +13,12 @@
 
 static bool is_poor;
 
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
+void *__real_kl_lines_new(size_t size);
+void *__wrap_kl_lines_new(size_t size);
 
-void *__wrap_calloc(size_t count, size_t size)
+void *__wrap_kl_lines_new(size_t size)
 {
-    return is_poor ? NULL : __real_calloc(count, size);
+    return is_poor ? NULL : __real_kl_lines_new(size);
 }
 
 struct any_iv {
