@@ -135,6 +135,13 @@ logged() {
     return 1
 }
 
+# Found out without asking the module: was it built with the fast engine, is the library there, can the processor do it?
+engine_is_built() { grep -q '^S\["HAVE_IPSEC_MB_TRUE"\]=""' "$BUILD/config.status"; }
+engine_is_there() {
+    engine_is_built && python3 -c 'import ctypes; ctypes.CDLL("libIPSec_MB.so.1")' 2>/dev/null &&
+        grep -qw aes /proc/cpuinfo && grep -qw pclmulqdq /proc/cpuinfo
+}
+
 finish() {
     [ "$checked" -gt 0 ] || fail "nothing was checked"
     say "$test_name: $checked checks, $failed failed"

@@ -274,11 +274,11 @@ static void configure(void)
     }
     snprintf(text, sizeof text,
              "[log]\ntarget = file:%s/log\nlevel = %s\n"
-             "[token \"demo\"]\nstore = sqlite:%s/demo.db\nroots = local\npin_memory = 8MiB\npin = file:%s/pin\n%s\n"
-             "[token \"other\"]\nstore = sqlite:%s/other.db\nroots = local\npin_memory = 8MiB\n"
+             "[token \"demo\"]\nstore = sqlite:%s/demo.db\nroots = local\npin_memory = 8MiB\npin = file:%s/pin\nengine = %s\n%s\n"
+             "[token \"other\"]\nstore = sqlite:%s/other.db\nroots = local\npin_memory = 8MiB\nengine = %s\n"
              "[root \"local\"]\ntype = local\npassphrase = file:%s/passphrase\npassphrase_memory = 8MiB\n",
-             sandbox_dir, setting("P11_LOG_LEVEL", "info"), sandbox_dir, sandbox_dir, setting("P11_TOKEN_SETTINGS", ""), sandbox_dir,
-             sandbox_dir);
+             sandbox_dir, setting("P11_LOG_LEVEL", "info"), sandbox_dir, sandbox_dir, setting("P11_ENGINE", "auto"),
+             setting("P11_TOKEN_SETTINGS", ""), sandbox_dir, setting("P11_ENGINE", "auto"), sandbox_dir);
     write_file("keyladder.conf", 0600, text);
     write_file("pin", 0600, USER_PIN "\n");
     write_file("passphrase", 0600, "correct horse battery staple\n");
