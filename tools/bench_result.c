@@ -65,7 +65,7 @@ static void read_conditions(struct kl_bench_result *result)
 
         if (end != NULL) *end = '\0';
     }
-    snprintf(result->engine, sizeof result->engine, "%s", kl_aead_engine_name());
+    snprintf(result->engine, sizeof result->engine, "%s", kl_aead_engine_name(KL_ENGINE_AUTO));
     kl_clock_text(kl_clock->wall(), result->date);
     snprintf(result->conditions, sizeof result->conditions, "%s; %s; %s; keyladder %s, engine %s; %.10s", result->processor, result->kernel,
              result->openssl, KL_VERSION, result->engine, result->date);

@@ -122,41 +122,41 @@ static bool make_seal(struct kl_reference *reference, const EVP_CIPHER *cipher)
     return key_cipher(reference, cipher, true);
 }
 
-static bool make_hmac(struct kl_reference *reference, OSSL_LIB_CTX *lib)
+static bool make_hmac(struct kl_reference *reference)
 {
     char hash[] = "SHA256";
     OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, hash, 0), OSSL_PARAM_construct_end() };
 
     reference->once = authenticate;
     reference->out_len = 32;
-    reference->mac = EVP_MAC_fetch(lib, "HMAC", NULL);
+    reference->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     if (reference->mac != NULL) reference->mac_ctx = EVP_MAC_CTX_new(reference->mac);
     return reference->mac_ctx != NULL && EVP_MAC_init(reference->mac_ctx, reference->key, KEY_LEN, params) == 1;
 }
 
-static bool make_hkdf(struct kl_reference *reference, OSSL_LIB_CTX *lib)
+static bool make_hkdf(struct kl_reference *reference)
 {
     reference->once = derive;
     reference->out_len = 32;
-    reference->kdf = EVP_KDF_fetch(lib, "HKDF", NULL);
+    reference->kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     return reference->kdf != NULL;
 }
 
-static bool make(struct kl_reference *reference, enum kl_reference_work work, const struct kl_fetched *fetched)
+static bool make(struct kl_reference *reference, enum kl_reference_work work)
 {
     switch (work) {
     case KL_REFERENCE_GCM_SEAL:
-        return make_seal(reference, fetched->aes_gcm[2]);
+        return make_seal(reference, kl_crypto_aes(KL_AES_GCM, KEY_LEN));
     case KL_REFERENCE_GCM_OPEN:
-        return make_open(reference, fetched->aes_gcm[2]);
+        return make_open(reference, kl_crypto_aes(KL_AES_GCM, KEY_LEN));
     case KL_REFERENCE_CHACHA_SEAL:
-        return make_seal(reference, fetched->chacha20_poly1305);
+        return make_seal(reference, kl_crypto_chacha20_poly1305());
     case KL_REFERENCE_CHACHA_OPEN:
-        return make_open(reference, fetched->chacha20_poly1305);
+        return make_open(reference, kl_crypto_chacha20_poly1305());
     case KL_REFERENCE_HMAC:
-        return make_hmac(reference, fetched->lib);
+        return make_hmac(reference);
     case KL_REFERENCE_HKDF:
-        return make_hkdf(reference, fetched->lib);
+        return make_hkdf(reference);
     case KL_REFERENCE_WORKS:
         break;
     }
@@ -165,12 +165,10 @@ static bool make(struct kl_reference *reference, enum kl_reference_work work, co
 
 enum kl_rc kl_reference_new(enum kl_reference_work work, size_t size, struct kl_reference **out)
 {
-    const struct kl_fetched *fetched = kl_crypto_fetched();
     struct kl_reference *reference;
     enum kl_rc rc;
 
     KL_CHECK(work < KL_REFERENCE_WORKS && size >= 1 && size <= SIZE_MOST, KL_ARG);
-    if (fetched == NULL) return KL_CRYPTO;
     reference = calloc(1, sizeof *reference);
     if (reference == NULL) return kl_fail(KL_MEMORY, "out of memory");
     reference->size = size;
@@ -182,7 +180,7 @@ enum kl_rc kl_reference_new(enum kl_reference_work work, size_t size, struct kl_
         return kl_fail(KL_MEMORY, "out of memory");
     }
     kl_crypto_enter();
-    rc = make(reference, work, fetched) ? KL_OK : kl_crypto_failed("make the reference ready");
+    rc = make(reference, work) ? KL_OK : kl_crypto_failed("make the reference ready");
     kl_crypto_leave();
     if (rc == KL_OK)
         *out = reference;
