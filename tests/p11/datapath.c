@@ -224,6 +224,18 @@ static bool asks_for_memory(void *arg)
     return some != NULL;
 }
 
+/* In the module, and in OpenSSL for it. */
+static bool makes_a_key(void *arg)
+{
+    struct worker *worker = arg;
+    CK_MECHANISM mech = { CKM_AES_KEY_GEN, NULL, 0 };
+    CK_ATTRIBUTE template[] = { A_ULONG(CKA_VALUE_LEN, 32) };
+    CK_OBJECT_HANDLE key = 0;
+
+    return p11->C_GenerateKey(worker->session, &mech, template, COUNT(template), &key) == CKR_OK &&
+           p11->C_DestroyObject(worker->session, key) == CKR_OK;
+}
+
 static bool calls_the_system(void *arg)
 {
     struct timespec now;
@@ -247,6 +259,7 @@ static void watcher_sees(void)
     CHECK(watch_costs(0, asks_for_memory, NULL, 10, &costs) && costs.allocations == 10 && costs.calls == 0);
     CHECK(watch_costs(0, calls_the_system, NULL, 10, &costs) && costs.allocations == 0 && costs.calls == 10);
     CHECK(watch_costs(0, looks_at_the_clock, NULL, 10, &costs) && costs.allocations == 0 && costs.calls == 0);
+    CHECK(watch_costs(0, makes_a_key, &workers[0], 10, &costs) && costs.allocations == 10 && costs.calls == 10);
     one_line = calloc(64, sizeof *one_line);
     CHECK(watch_stores(0, writes_to_it, &workers[0], STORES) && watch_lines(0) == 1);
     CHECK(watch_stores(1, writes_to_it, &workers[1], STORES) && watch_lines(1) == 1);
@@ -306,8 +319,9 @@ int main(void)
     vendor = found->list;
     encrypt_message = p11_list30()->encrypt;
     decrypt_message = p11_list30()->decrypt;
-    watcher_sees();
     field = field_make(session);
+    keys_take(key_make(session, "ed"), field);
+    watcher_sees();
     for (int is_token = 0; is_token <= 1; is_token++) {
         keys_take(key_make(session, is_token ? "edT" : "ed"), field);
         for (size_t i = 0; i < COUNT(paths); i++)
