@@ -92,17 +92,16 @@ static void make_keys(CK_SESSION_HANDLE session)
 
 static void make_token(void)
 {
-    CK_UTF8CHAR padded[32];
+    char padded[33];
     CK_SESSION_HANDLE session;
     CK_SLOT_ID slot;
 
     sandbox_make();
     write_secret("passphrase", MADE_PIN);
     write_secret("pin", MADE_PIN);
-    memset(padded, ' ', sizeof padded);
-    memcpy(padded, TOKEN_LABEL, strlen(TOKEN_LABEL));
+    snprintf(padded, sizeof padded, "%-32s", TOKEN_LABEL);
     start();
-    NEED(p11->C_InitToken(slot_blank(), (CK_BYTE *)(uintptr_t)SO_PIN, strlen(SO_PIN), padded));
+    NEED(p11->C_InitToken(slot_blank(), (CK_BYTE *)(uintptr_t)SO_PIN, strlen(SO_PIN), (CK_UTF8CHAR *)padded));
     slot = slot_labelled(TOKEN_LABEL);
     session = open_on(slot, CKF_RW_SESSION);
     NEED(login(session, CKU_SO, SO_PIN));
