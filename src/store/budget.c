@@ -315,7 +315,7 @@ static enum kl_rc take(struct kl_store *store, struct taking *taking, bool *miss
     struct kl_budget_root root = { 0 };
     enum kl_rc rc;
 
-    KL_TRY(kl_write_begin(store));
+    KL_TRY(kl_count_begin(store, store->timeout));
     rc = kl_store_load_root(store);
     if (rc == KL_OK) rc = load_root(store, &root);
     *missing = rc == KL_OK && !root.exists;
@@ -392,7 +392,7 @@ enum kl_rc kl_store_budget_return(struct kl_store *store, struct kl_unspent *lis
 
     if (count == 0) return KL_OK;
     qsort(list, count, sizeof *list, by_id);
-    KL_TRY(kl_write_begin_within(store, RETURN_TIMEOUT));
+    KL_TRY(kl_count_begin(store, RETURN_TIMEOUT));
     rc = kl_store_load_root(store);
     if (rc == KL_OK) rc = load_root(store, &root);
     if (rc == KL_OK && !root.exists) rc = kl_refuse(KL_ARG, __func__, "root.exists");

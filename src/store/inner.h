@@ -54,7 +54,8 @@ void kl_look_end(struct kl_look *look);
 
 /* Locks the store and begins a write transaction; no root is looked at. Waits for others until the store's timeout, or for `timeout` ns. */
 KL_MUST_USE enum kl_rc kl_write_begin(struct kl_store *store);
-KL_MUST_USE enum kl_rc kl_write_begin_within(struct kl_store *store, int64_t timeout);
+/* The same for counts alone (KL_BEGIN_COUNT). */
+KL_MUST_USE enum kl_rc kl_count_begin(struct kl_store *store, int64_t timeout);
 /* The caller has committed or rolled back. */
 void kl_write_end(struct kl_store *store);
 bool kl_store_is_mine(struct kl_store *store);

@@ -19,7 +19,11 @@
 
 struct kl_backend;
 
-enum kl_begin { KL_BEGIN_READ, KL_BEGIN_WRITE };
+/*
+ * KL_BEGIN_COUNT writes what a power failure may take away again, so it does not wait for the disk; a killed process takes
+ * nothing away.
+ */
+enum kl_begin { KL_BEGIN_READ, KL_BEGIN_WRITE, KL_BEGIN_COUNT };
 
 /* Ways to walk over rows, each by ascending bucket (where it has one) and id. */
 enum kl_scan {

@@ -174,12 +174,7 @@ void kl_look_end(struct kl_look *look)
     kl_gate_leave(&look->store->lock);
 }
 
-enum kl_rc kl_write_begin(struct kl_store *store)
-{
-    return kl_write_begin_within(store, store->timeout);
-}
-
-enum kl_rc kl_write_begin_within(struct kl_store *store, int64_t timeout)
+static enum kl_rc write_begin(struct kl_store *store, enum kl_begin kind, int64_t timeout)
 {
     struct kl_wait wait = kl_wait_from(timeout < store->timeout ? timeout : store->timeout);
     enum kl_rc rc;
@@ -190,11 +185,21 @@ enum kl_rc kl_write_begin_within(struct kl_store *store, int64_t timeout)
     while ((rc = store->ops->queue(store->backend, true)) == KL_STORE_BUSY) {
         if (!kl_wait_again(&wait)) break;
     }
-    rc = rc == KL_OK ? begin(store, KL_BEGIN_WRITE, &wait) : busy(store);
+    rc = rc == KL_OK ? begin(store, kind, &wait) : busy(store);
     (void)!store->ops->queue(store->backend, false);
     kl_gate_leave(&store->turn);
     if (rc == KL_OK) atomic_store(&store->owner, (uintptr_t)pthread_self());
     return rc;
+}
+
+enum kl_rc kl_write_begin(struct kl_store *store)
+{
+    return write_begin(store, KL_BEGIN_WRITE, store->timeout);
+}
+
+enum kl_rc kl_count_begin(struct kl_store *store, int64_t timeout)
+{
+    return write_begin(store, KL_BEGIN_COUNT, timeout);
 }
 
 void kl_write_end(struct kl_store *store)

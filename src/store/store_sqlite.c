@@ -354,9 +354,12 @@ static enum kl_rc sqlite_begin(struct kl_backend *backend, enum kl_begin kind)
     KL_TRY(kl_sqlite_check_place(sqlite));
     end_transaction(sqlite);
     if (kind == KL_BEGIN_READ) mend_mark(sqlite);
-    if (kind == KL_BEGIN_WRITE && sqlite->read_only) return kl_fail(KL_STORE_READ_ONLY, "%s cannot be written", sqlite->path);
-    KL_TRY(run(sqlite, kind == KL_BEGIN_WRITE ? KL_SQL_BEGIN_WRITE : KL_SQL_BEGIN, "begin a transaction"));
-    sqlite->writing = kind == KL_BEGIN_WRITE;
+    if (kind != KL_BEGIN_READ) {
+        if (sqlite->read_only) return kl_fail(KL_STORE_READ_ONLY, "%s cannot be written", sqlite->path);
+        KL_TRY(kl_sqlite_set_waiting(sqlite, kind == KL_BEGIN_WRITE));
+    }
+    KL_TRY(run(sqlite, kind == KL_BEGIN_READ ? KL_SQL_BEGIN : KL_SQL_BEGIN_WRITE, "begin a transaction"));
+    sqlite->writing = kind != KL_BEGIN_READ;
     kl_mark_follow(&sqlite->mark, sqlite->epoch_path);
     rc = take_snapshot(sqlite);
     if (rc != KL_OK) {
