@@ -22,7 +22,11 @@ struct kl_out {
     size_t len;
 };
 
-struct kl_view kl_view_of(const void *data, size_t len);
+static inline struct kl_view kl_view_of(const void *data, size_t len)
+{
+    return (struct kl_view){ (const uint8_t *)data, len };
+}
+
 struct kl_view kl_view_text(const char *text);
 /* Equality of public bytes. */
 bool kl_view_is(struct kl_view a, struct kl_view b);
