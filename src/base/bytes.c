@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "base/bytes.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,22 +96,16 @@ void kl_write_u8(struct kl_writer *writer, uint8_t value)
     put(writer, &value, 1);
 }
 
-static void put_number(struct kl_writer *writer, uint64_t value, size_t len)
-{
-    uint8_t bytes[8];
-
-    for (size_t i = 0; i < len; i++) bytes[i] = (uint8_t)(value >> (8 * (len - 1 - i)));
-    put(writer, bytes, len);
-}
-
 void kl_write_u32(struct kl_writer *writer, uint32_t value)
 {
-    put_number(writer, value, sizeof value);
+    value = htobe32(value);
+    put(writer, &value, sizeof value);
 }
 
 void kl_write_u64(struct kl_writer *writer, uint64_t value)
 {
-    put_number(writer, value, sizeof value);
+    value = htobe64(value);
+    put(writer, &value, sizeof value);
 }
 
 void kl_write_raw(struct kl_writer *writer, struct kl_view bytes)
@@ -153,28 +148,27 @@ static const uint8_t *take(struct kl_reader *reader, size_t len)
     return bytes;
 }
 
-static uint64_t read_number(struct kl_reader *reader, size_t len)
-{
-    const uint8_t *bytes = take(reader, len);
-    uint64_t value = 0;
-
-    for (size_t i = 0; bytes != NULL && i < len; i++) value = value << 8 | bytes[i];
-    return value;
-}
-
 uint8_t kl_read_u8(struct kl_reader *reader)
 {
-    return (uint8_t)read_number(reader, 1);
+    const uint8_t *byte = take(reader, 1);
+
+    return byte == NULL ? 0 : *byte;
 }
 
 uint32_t kl_read_u32(struct kl_reader *reader)
 {
-    return (uint32_t)read_number(reader, 4);
+    uint32_t value;
+
+    kl_read_raw(reader, &value, sizeof value);
+    return be32toh(value);
 }
 
 uint64_t kl_read_u64(struct kl_reader *reader)
 {
-    return read_number(reader, 8);
+    uint64_t value;
+
+    kl_read_raw(reader, &value, sizeof value);
+    return be64toh(value);
 }
 
 void kl_read_raw(struct kl_reader *reader, void *out, size_t len)

@@ -26,6 +26,7 @@ static inline struct kl_view kl_view_of(const void *data, size_t len)
 {
     return (struct kl_view){ (const uint8_t *)data, len };
 }
+
 struct kl_view kl_view_text(const char *text);
 /*
  * Zeroed memory on cache lines of its own, for what one session writes at every call: where two of them shared a line, their

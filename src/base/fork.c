@@ -24,6 +24,7 @@ typedef _Atomic unsigned mark_word;
 /* What `mark` points to before the first mark, so that looking needs no test for NULL. */
 static mark_word never;
 static _Atomic(mark_word *) mark = &never;
+static mark_word lives; /* marked in this process and its ancestors: here the child goes on where its parent was */
 
 /* A page that is zero in every child. */
 static enum kl_rc page_new(mark_word **out)
@@ -44,6 +45,7 @@ static enum kl_rc page_new(mark_word **out)
 enum kl_rc kl_fork_mark(void)
 {
     mark_word *page = atomic_load(&mark);
+    unsigned none = 0;
 
     /* No lock: a thread of the parent might have held it at the fork. */
     if (page == &never) {
@@ -55,13 +57,19 @@ enum kl_rc kl_fork_mark(void)
         else
             munmap(mine, (size_t)sysconf(_SC_PAGESIZE));
     }
-    atomic_store(page, 1);
+    /* As it is, where it is marked already. */
+    atomic_compare_exchange_strong(page, &none, atomic_fetch_add(&lives, 1) + 1);
     return KL_OK;
+}
+
+unsigned kl_fork_life(void)
+{
+    return atomic_load_explicit(atomic_load_explicit(&mark, memory_order_acquire), memory_order_relaxed);
 }
 
 bool kl_fork_is_marked(void)
 {
-    return atomic_load_explicit(atomic_load_explicit(&mark, memory_order_acquire), memory_order_relaxed) != 0;
+    return kl_fork_life() != 0;
 }
 
 bool kl_fork_has_past(void)

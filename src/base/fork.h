@@ -15,6 +15,11 @@
 KL_MUST_USE enum kl_rc kl_fork_mark(void);
 /* This process, and none of its ancestors alone, was marked. Two loads, no system call. False before the first mark. */
 bool kl_fork_is_marked(void);
+/*
+ * Another number in every process of a line that is marked, 0 where it is not: what was made under another number was the
+ * parent's. Two loads.
+ */
+unsigned kl_fork_life(void);
 /* Some ancestor or this process was marked, i.e. memory holds state made under a mark. */
 bool kl_fork_has_past(void);
 

@@ -3,6 +3,7 @@
 #ifndef KL_CRYPTO_HASH_H
 #define KL_CRYPTO_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,12 @@ enum kl_hash { KL_SHA256, KL_SHA384, KL_SHA512, KL_HASHES };
 #define KL_SHA256_LEN 32
 
 size_t kl_hash_len(enum kl_hash hash);
+
+/*
+ * SHA-2 by a provider of OpenSSL's and never by its functions of old (crypto/sha2.h), as a validated module wants it. For
+ * what is begun from now on, digests and MACs too; false at first.
+ */
+void kl_hash_use_providers(bool wanted);
 
 /* Digest of `count` parts one after the other, kl_hash_len bytes to out. KL_CRYPTO. */
 KL_MUST_USE enum kl_rc kl_hash_parts(enum kl_hash hash, const struct kl_view *parts, size_t count, uint8_t *out);

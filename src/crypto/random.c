@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/fork.h"
+
 static enum kl_rc from_kernel(void *out, size_t len)
 {
     uint8_t *next = out;
@@ -67,10 +69,39 @@ enum kl_rc kl_random_secret(struct kl_secret *out, size_t len)
     return KL_OK;
 }
 
+static void put_version(unsigned char uuid[16])
+{
+    uuid[6] = (unsigned char)((uuid[6] & 0x0F) | 0x40);
+    uuid[8] = (unsigned char)((uuid[8] & 0x3F) | 0x80);
+}
+
 enum kl_rc kl_random_uuid(unsigned char out[16])
 {
     KL_TRY(kl_random_fill(out, 16));
-    out[6] = (unsigned char)((out[6] & 0x0F) | 0x40);
-    out[8] = (unsigned char)((out[8] & 0x3F) | 0x80);
+    put_version(out);
+    return KL_OK;
+}
+
+enum kl_rc kl_random_uuid_next(unsigned char out[16])
+{
+    static _Thread_local struct {
+        uint64_t first, count;
+        unsigned life; /* that it was drawn in */
+    } series;
+    unsigned life = kl_fork_life();
+    uint64_t words[2];
+
+    /* Without a mark a child would not notice that it is one. */
+    if (life == 0) return kl_random_uuid(out);
+    if (life != series.life) {
+        KL_TRY(kl_random_fill(words, sizeof words));
+        series.first = words[0];
+        series.count = words[1];
+        series.life = life;
+    }
+    words[0] = series.first;
+    words[1] = htobe64(series.count++);
+    memcpy(out, words, sizeof words);
+    put_version(out);
     return KL_OK;
 }

@@ -13,6 +13,11 @@ KL_MUST_USE enum kl_rc kl_random_fill(void *out, size_t len);
 KL_MUST_USE enum kl_rc kl_random_secret(struct kl_secret *out, size_t len);
 /* RFC 4122 version 4. */
 KL_MUST_USE enum kl_rc kl_random_uuid(unsigned char out[16]);
+/*
+ * For what lives and dies with this process: a thread draws one, and each after it is the next number. Begins anew in a forked
+ * child. Not for what is stored: a process that was put back to an earlier moment, with the machine that it runs on, repeats it.
+ */
+KL_MUST_USE enum kl_rc kl_random_uuid_next(unsigned char out[16]);
 extern enum kl_rc (*kl_random_source)(void *out, size_t len);
 
 /*

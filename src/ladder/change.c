@@ -132,8 +132,8 @@ static enum kl_rc check_request(const struct kl_record *parent, const struct kl_
 }
 
 /* Derives and seals; `request` has its salt. */
-static enum kl_rc derive_sealed(struct kl_ladder *ladder, const struct kl_key *parent, const struct kl_request *request,
-                                struct change *change, struct kl_key **key)
+static enum kl_rc derive_sealed(struct kl_ladder *ladder, struct kl_key *parent, const struct kl_request *request, struct change *change,
+                                struct kl_key **key)
 {
     KL_AUTO(kl_secret) value = { 0 };
     KL_AUTO(kl_secret) copy = { 0 };

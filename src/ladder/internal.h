@@ -24,7 +24,7 @@ KL_MUST_USE enum kl_rc kl_expand(const struct kl_secret *key, const char *label,
 /* Takes `value` when it succeeds. `commit`: work out the commitment. */
 KL_MUST_USE enum kl_rc kl_key_make(struct kl_secret *value, enum kl_level level, uint64_t key_type, bool commit, struct kl_key **out);
 /* The bytes of a child (doc/format.md, "Derivation"). */
-KL_MUST_USE enum kl_rc kl_derive_value(const struct kl_key *parent, const struct kl_request *request, struct kl_secret *out);
+KL_MUST_USE enum kl_rc kl_derive_value(struct kl_key *parent, const struct kl_request *request, struct kl_secret *out);
 
 /* --- the ladder's own state --- */
 

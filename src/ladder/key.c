@@ -8,6 +8,8 @@
 #include "crypto/random.h"
 #include "ladder/internal.h"
 
+#define SUBKEY_LEN 32
+
 /* Small: a process may hold 100,000 of them. */
 struct kl_key {
     _Atomic uint32_t references;
@@ -20,9 +22,14 @@ struct kl_key {
     _Atomic uint32_t iv_life; /* the process's life that iv_count belongs to; 0: it has not begun */
     uint8_t commitment[KL_COMMITMENT_LEN];
     uint8_t envelope_id[KL_COMMITMENT_LEN];
+    _Atomic(struct derive *) derive; /* NULL before the first child */
 };
 
-#define SUBKEY_LEN 32
+/* What every child of a ladder key is derived from, in the arena. */
+struct derive {
+    uint8_t subkey[SUBKEY_LEN];
+    uint8_t prk[KL_SHA256_LEN]; /* extracted from it with no salt, as for most record keys */
+};
 
 /* One more in every forked child that goes on with its parent's keys. */
 static _Atomic uint32_t life = 1;
@@ -35,9 +42,9 @@ struct kl_key *kl_key_get(struct kl_key *key)
 
 void kl_key_put(struct kl_key *key)
 {
-    if (!key) return;
-    if (atomic_fetch_sub_explicit(&key->references, 1, memory_order_acq_rel) != 1) return;
+    if (!key || !kl_drop_reference(&key->references)) return;
     kl_secret_clear(&key->value);
+    kl_arena_free(atomic_load_explicit(&key->derive, memory_order_relaxed), sizeof(struct derive));
     free(key);
 }
 
@@ -50,12 +57,10 @@ enum kl_rc kl_expand(const struct kl_secret *key, const char *label, uint8_t *ou
 
 enum kl_rc kl_key_make(struct kl_secret *value, enum kl_level level, uint64_t key_type, bool commit, struct kl_key **out)
 {
-    struct kl_key *key = calloc(1, sizeof(*key));
+    struct kl_key *key = malloc(sizeof(*key));
 
     KL_CHECK(key, KL_MEMORY);
-    key->references = 1;
-    key->level = (uint8_t)level;
-    key->key_type = key_type;
+    *key = (struct kl_key){ .references = 1, .level = (uint8_t)level, .key_type = key_type };
     if (commit) {
         enum kl_rc rc = kl_expand(value, "keyladder/1/commit", key->commitment, KL_COMMITMENT_LEN);
 
@@ -174,15 +179,52 @@ enum kl_rc kl_key_count_ivs(struct kl_key *key, uint32_t count, uint64_t *first)
     return KL_OK;
 }
 
-enum kl_rc kl_key_subkey(const struct kl_key *key, const char *use, struct kl_secret *out)
+static enum kl_rc expand_subkey(const struct kl_key *key, const char *use, uint8_t out[SUBKEY_LEN])
 {
     struct kl_view info[2] = { kl_view_text("keyladder/1/"), kl_view_text(use) };
+
+    return kl_hkdf_expand(KL_SHA256, kl_secret_view(&key->value), info, 2, out, SUBKEY_LEN);
+}
+
+enum kl_rc kl_key_subkey(const struct kl_key *key, const char *use, struct kl_secret *out)
+{
     KL_AUTO(kl_secret) made = { 0 };
 
     KL_TRY(kl_secret_new(&made, SUBKEY_LEN));
-    KL_TRY(kl_hkdf_expand(KL_SHA256, kl_secret_view(&key->value), info, 2, made.data, SUBKEY_LEN));
+    KL_TRY(expand_subkey(key, use, made.data));
     kl_secret_take(out, &made);
     return KL_OK;
+}
+
+static enum kl_rc derive_fill(const struct kl_key *key, struct derive *derive)
+{
+    KL_TRY(expand_subkey(key, "derive", derive->subkey));
+    return kl_hkdf_extract(KL_SHA256, kl_view_of(NULL, 0), kl_view_of(derive->subkey, SUBKEY_LEN), derive->prk);
+}
+
+static enum kl_rc derive_make(struct kl_key *key, const struct derive **out)
+{
+    struct derive *mine = kl_arena_new(sizeof(*mine));
+    struct derive *theirs = NULL;
+    enum kl_rc rc;
+
+    KL_CHECK(mine, KL_MEMORY);
+    rc = derive_fill(key, mine);
+    if (rc == KL_OK && atomic_compare_exchange_strong(&key->derive, &theirs, mine)) {
+        *out = mine;
+        return KL_OK;
+    }
+    /* Another thread was quicker, or it failed. */
+    kl_arena_free(mine, sizeof(*mine));
+    *out = theirs;
+    return rc;
+}
+
+/* Stays with the key. */
+static enum kl_rc derive_of(struct kl_key *key, const struct derive **out)
+{
+    *out = atomic_load_explicit(&key->derive, memory_order_acquire);
+    return *out ? KL_OK : derive_make(key, out);
 }
 
 /* Which types and lengths a ladder key may have; token keys have children and so 256 bits (doc/format.md, "Derivation"). */
@@ -210,11 +252,18 @@ static void write_info(struct kl_writer *writer, enum kl_level level, const stru
     kl_write_bytes(writer, request->info);
 }
 
-enum kl_rc kl_derive_value(const struct kl_key *parent, const struct kl_request *request, struct kl_secret *out)
+/* HKDF with an input that is the same for all of a parent's children. */
+static enum kl_rc derive_run(const struct derive *derive, struct kl_view salt, struct kl_view info, struct kl_secret *out)
+{
+    if (salt.len == 0) return kl_hkdf_expand(KL_SHA256, kl_view_of(derive->prk, sizeof(derive->prk)), &info, 1, out->data, out->len);
+    return kl_hkdf(KL_SHA256, salt, kl_view_of(derive->subkey, SUBKEY_LEN), info, out->data, out->len);
+}
+
+enum kl_rc kl_derive_value(struct kl_key *parent, const struct kl_request *request, struct kl_secret *out)
 {
     uint8_t info[KL_LADDER_INFO_MAX + KL_LADDER_LABEL_MAX + KL_LADDER_SALT_MAX + 128];
     struct kl_writer writer = { info, sizeof(info), 0 };
-    KL_AUTO(kl_secret) derive = { 0 };
+    const struct derive *derive = NULL;
     KL_AUTO(kl_secret) value = { 0 };
     enum kl_level level = kl_level_below(kl_key_level(parent));
 
@@ -226,9 +275,9 @@ enum kl_rc kl_derive_value(const struct kl_key *parent, const struct kl_request 
     KL_CHECK(is_length_fit(request), KL_KEY_SIZE);
     write_info(&writer, level, request);
     KL_CHECK(kl_writer_is_whole(&writer), KL_PARAMETER);
-    KL_TRY(kl_key_subkey(parent, "derive", &derive));
+    KL_TRY(derive_of(parent, &derive));
     KL_TRY(kl_secret_new(&value, request->length));
-    KL_TRY(kl_hkdf(KL_SHA256, request->salt, kl_secret_view(&derive), kl_view_of(info, writer.len), value.data, value.len));
+    KL_TRY(derive_run(derive, request->salt, kl_view_of(info, writer.len), &value));
     kl_secret_take(out, &value);
     return KL_OK;
 }

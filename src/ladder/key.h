@@ -16,6 +16,16 @@
 
 struct kl_key;
 
+/*
+ * Gives up one of the references that an object counts; true: it was the last. Who finds that there is but one is its
+ * holder, from whom alone others could get theirs, and so has nobody to tell.
+ */
+static inline bool kl_drop_reference(_Atomic uint32_t *references)
+{
+    if (atomic_load_explicit(references, memory_order_acquire) == 1) return true;
+    return atomic_fetch_sub_explicit(references, 1, memory_order_acq_rel) == 1;
+}
+
 struct kl_key *kl_key_get(struct kl_key *key);
 /* NULL is allowed. Wipes with the last reference. */
 void kl_key_put(struct kl_key *key);

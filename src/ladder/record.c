@@ -138,11 +138,6 @@ struct kl_view kl_record_extra(const struct kl_record *record, uint64_t type)
     return (struct kl_view){ NULL, 0 };
 }
 
-bool kl_record_has(const struct kl_record *record, uint32_t flags)
-{
-    return (record->flags & flags) == flags;
-}
-
 static void write_metadata(const struct kl_record *record, struct kl_writer *writer)
 {
     kl_write_u8(writer, METADATA_FORMAT);

@@ -102,7 +102,10 @@ void kl_record_clear(struct kl_record *record);
 void kl_record_take(struct kl_record *to, struct kl_record *from);
 /* The value of an extra attribute; data == NULL when the record has none (an empty value has data != NULL). */
 struct kl_view kl_record_extra(const struct kl_record *record, uint64_t type);
-bool kl_record_has(const struct kl_record *record, uint32_t flags);
+static inline bool kl_record_has(const struct kl_record *record, uint32_t flags)
+{
+    return (record->flags & flags) == flags;
+}
 
 /* Room for the parts of a row that are encoded; kl_row_room_clear after the row has been used. */
 struct kl_row_room {

@@ -8,7 +8,7 @@
 
 void kl_draft_begin(struct kl_draft *draft, CK_OBJECT_CLASS class)
 {
-    memset(draft, 0, offsetof(struct kl_draft, list));
+    memset(draft, 0, offsetof(struct kl_draft, extras));
     draft->record.class = class;
     draft->record.level = class == CKO_DATA ? KL_LEVEL_DATA : KL_LEVEL_FREE;
     draft->record.state = KL_STATE_ACTIVE;
@@ -22,11 +22,26 @@ void kl_draft_begin(struct kl_draft *draft, CK_OBJECT_CLASS class)
 
 void kl_draft_from(struct kl_draft *draft, const struct kl_record *record, bool is_token)
 {
-    memset(draft, 0, offsetof(struct kl_draft, list));
+    memset(draft, 0, offsetof(struct kl_draft, extras));
     draft->record = *record;
     draft->record.memory = NULL;
     draft->is_token = is_token;
     for (size_t i = 0; i < record->extra_count; i++) draft->extras[i] = record->extras[i];
+    draft->record.extras = draft->extras;
+}
+
+bool kl_draft_save(const struct kl_draft *draft, struct kl_draft_head *head)
+{
+    const struct kl_record *record = &draft->record;
+
+    if (record->label.data || record->key_id.data || record->extra_count > 0 || draft->has_value) return false;
+    memcpy(head->bytes, draft, sizeof head->bytes);
+    return true;
+}
+
+void kl_draft_restore(struct kl_draft *draft, const struct kl_draft_head *head)
+{
+    memcpy(draft, head->bytes, sizeof head->bytes);
     draft->record.extras = draft->extras;
 }
 

@@ -29,7 +29,6 @@ struct kl_applying {
 /* An object in the making or being changed: a record with borrowed views, and what does not fit into one. */
 struct kl_draft {
     struct kl_record record;
-    struct kl_extra extras[KL_EXTRAS_MAX]; /* record.extras points here */
     bool is_token;
     struct kl_applying applying; /* the template being applied */
     bool has_key_type;
@@ -38,10 +37,20 @@ struct kl_draft {
     struct kl_view value; /* CKA_VALUE, the caller's memory */
     bool has_value_len;
     CK_ULONG value_len;
-    /* Lists and templates as they are stored; not cleared, since they are many. */
+    /* From here on nothing is cleared at first, since it is much: */
+    struct kl_extra extras[KL_EXTRAS_MAX]; /* record.extras points here */
+    /* lists and templates as they are stored. */
     uint8_t list[KL_MECHANISMS_MAX * 8]; /* CKA_ALLOWED_MECHANISMS */
     uint8_t patterns[KL_PATTERNS][KL_PATTERN_MAX];
 };
+
+/* Everything of a draft that is no one else's memory. */
+struct kl_draft_head {
+    _Alignas(struct kl_draft) uint8_t bytes[offsetof(struct kl_draft, extras)];
+};
+/* False: there is more to it, a label, an id, or an extra attribute. */
+bool kl_draft_save(const struct kl_draft *draft, struct kl_draft_head *head);
+void kl_draft_restore(struct kl_draft *draft, const struct kl_draft_head *head);
 
 /* A new object of a class, with the defaults of DESIGN section 7: nothing that a template leaves out makes it weaker. */
 void kl_draft_begin(struct kl_draft *draft, CK_OBJECT_CLASS class);

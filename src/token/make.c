@@ -10,6 +10,7 @@
 #include "token/object.h"
 #include "token/policy.h"
 #include "token/shelf.h"
+#include "token/source.h"
 
 /* --- what all ways have in common --- */
 
@@ -104,18 +105,15 @@ static enum kl_rc add_token(struct kl_session *session, const struct kl_draft *d
     return rc;
 }
 
-/* `key` may be NULL: a data object. */
+/* Takes `key`, whatever comes of it; NULL: a data object. */
 static enum kl_rc add_session(struct kl_session *session, struct kl_draft *draft, struct kl_key *key, CK_OBJECT_HANDLE *out)
 {
-    struct kl_arrival arrival = { .record = &draft->record, .key = key, .owner = atomic_load(&session->handle) };
-    struct kl_place place = { NULL, NULL, 0 };
-    enum kl_rc rc;
+    CK_SESSION_HANDLE owner = atomic_load_explicit(&session->handle, memory_order_relaxed);
+    enum kl_rc rc = kl_random_uuid_next(draft->record.id);
 
-    KL_TRY(kl_random_uuid(draft->record.id));
     draft->record.generation = 1;
-    rc = kl_place_new(&draft->record, 0, &place);
-    if (rc == KL_OK) rc = kl_shelf_add(token_of(session)->shelf, &place, &arrival, out);
-    kl_place_clear(&place);
+    if (rc == KL_OK) rc = kl_shelf_add_made(token_of(session)->shelf, &draft->record, key, owner, out);
+    if (rc != KL_OK) kl_key_put(key);
     return rc;
 }
 
@@ -128,20 +126,22 @@ enum kl_rc kl_make_value_key(struct kl_view value, struct kl_key **key)
     return kl_key_new(&secret, CKK_GENERIC_SECRET, false, key);
 }
 
-/* A key outside the ladder; takes `value`. */
-static enum kl_rc add_free_key(struct kl_session *session, struct kl_draft *draft, struct kl_secret *value, CK_OBJECT_HANDLE *out)
+/* A key outside the ladder that has been judged; takes `value`. */
+static enum kl_rc add_judged_key(struct kl_session *session, struct kl_draft *draft, struct kl_secret *value, CK_OBJECT_HANDLE *out)
 {
     struct kl_key *key = NULL;
-    enum kl_rc rc;
 
-    draft->record.value_len = (uint32_t)value->len;
-    KL_TRY(kl_make_judge(session, draft, NULL));
     if (draft->is_token) return add_token(session, draft, value, out);
     KL_TRY(kl_make_check_label(session, draft));
     KL_TRY(kl_key_new(value, draft->record.key_type, kl_record_has(&draft->record, KL_FLAG_GENERATED), &key));
-    rc = add_session(session, draft, key, out);
-    kl_key_put(key);
-    return rc;
+    return add_session(session, draft, key, out);
+}
+
+static enum kl_rc add_free_key(struct kl_session *session, struct kl_draft *draft, struct kl_secret *value, CK_OBJECT_HANDLE *out)
+{
+    draft->record.value_len = (uint32_t)value->len;
+    KL_TRY(kl_make_judge(session, draft, NULL));
+    return add_judged_key(session, draft, value, out);
 }
 
 static enum kl_rc add_data(struct kl_session *session, struct kl_draft *draft, struct kl_view bytes, CK_OBJECT_HANDLE *out)
@@ -149,7 +149,6 @@ static enum kl_rc add_data(struct kl_session *session, struct kl_draft *draft, s
     bool is_private = kl_record_has(&draft->record, KL_FLAG_PRIVATE);
     KL_AUTO(kl_secret) value = { 0 };
     struct kl_key *key = NULL;
-    enum kl_rc rc;
 
     /* not reached: the attribute has that bound, and no derivation makes so much. */
     KL_CHECK(bytes.len <= KL_DATA_MAX, KL_ATTR_VALUE);
@@ -160,9 +159,7 @@ static enum kl_rc add_data(struct kl_session *session, struct kl_draft *draft, s
         return add_token(session, draft, &value, out);
     }
     if (is_private) KL_TRY(kl_make_value_key(bytes, &key));
-    rc = add_session(session, draft, key, out);
-    kl_key_put(key);
-    return rc;
+    return add_session(session, draft, key, out);
 }
 
 /* --- C_CreateObject --- */
@@ -284,7 +281,7 @@ static enum kl_rc derive_free_key(struct kl_session *session, const struct kl_me
     draft->record.value_len = (uint32_t)value.len;
     KL_TRY(kl_make_judge(session, draft, base));
     KL_TRY(kl_mech_bind(session, mech, derivation->handle));
-    return add_free_key(session, draft, &value, out);
+    return add_judged_key(session, draft, &value, out);
 }
 
 /* CKM_HKDF_DATA and its like: the result is an object that can be read. */
@@ -304,13 +301,9 @@ static enum kl_rc derive_data(struct kl_session *session, const struct kl_mech *
 static enum kl_rc derive_free(struct kl_session *session, const struct kl_mech *mech, struct kl_derivation *derivation, uint32_t named,
                               CK_OBJECT_HANDLE *out)
 {
-    enum kl_rc rc;
-
     KL_CHECK(mech->derive, KL_KEY_FUNCTION); /* not reached: what derives on the ladder derives free keys as well */
-    KL_TRY(kl_hold_key(derivation->base, &derivation->base_key));
-    rc = mech->derives == CKO_DATA ? derive_data(session, mech, derivation, out) : derive_free_key(session, mech, derivation, named, out);
-    kl_key_put(derivation->base_key);
-    return rc;
+    KL_TRY(kl_source_key(session->source, &derivation->base_key));
+    return mech->derives == CKO_DATA ? derive_data(session, mech, derivation, out) : derive_free_key(session, mech, derivation, named, out);
 }
 
 static void fill_request(const struct kl_draft *draft, struct kl_request *request)
@@ -353,10 +346,8 @@ static enum kl_rc add_ladder_session(struct kl_session *session, struct kl_hold 
     enum kl_rc rc;
 
     KL_TRY(kl_make_check_label(session, draft));
-    KL_TRY(kl_hold_key(base, &parent));
-    rc = kl_key_derive(parent, request, &key);
-    kl_key_put(parent);
-    KL_TRY(rc);
+    KL_TRY(kl_source_key(session->source, &parent));
+    KL_TRY(kl_key_derive(parent, request, &key));
     draft->record.level = KL_LEVEL_REK;
     draft->record.value_len = request->length;
     draft->record.version = base->record.version;
@@ -364,7 +355,7 @@ static enum kl_rc add_ladder_session(struct kl_session *session, struct kl_hold 
     /* What it was derived with: an envelope of another version of the parent is opened by deriving again. */
     rc = kl_draft_extra(draft, KL_EXTRA_SALT, request->salt);
     if (rc == KL_OK) rc = kl_draft_extra(draft, KL_EXTRA_INFO, request->info);
-    if (rc == KL_OK) rc = add_session(session, draft, key, out);
+    if (rc == KL_OK) return add_session(session, draft, key, out);
     kl_key_put(key);
     return rc;
 }
@@ -415,33 +406,43 @@ static enum kl_rc derive_ladder(struct kl_session *session, const struct kl_mech
                            : add_ladder_session(session, base, &request, draft, out);
 }
 
+/* The caller's template, and what the source's own imposes on it; `imposed` is room for that. */
+static enum kl_rc read_template(struct kl_session *session, const CK_ATTRIBUTE *template, CK_ULONG count, struct kl_pattern *imposed,
+                                struct kl_draft *draft, uint32_t *named)
+{
+    struct kl_source *source = session->source;
+    struct kl_asked asked;
+
+    if (kl_source_recall(source, template, count, draft, named)) return KL_OK;
+    KL_TRY(kl_asked_read(template, count, &asked));
+    KL_TRY(kl_pattern_read(kl_record_extra(&source->hold.record, CKA_DERIVE_TEMPLATE), imposed));
+    kl_draft_begin(draft, source->mech->derives == CKO_DATA ? CKO_DATA : CKO_SECRET_KEY);
+    KL_TRY(apply(draft, &asked, kl_applying_of(session, KL_ON_DERIVE), imposed, named));
+    KL_TRY(may_make(session, draft));
+    kl_source_keep(source, template, count, draft, *named);
+    return KL_OK;
+}
+
 enum kl_rc kl_object_derive(struct kl_session *session, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE base, const CK_ATTRIBUTE *template,
                             CK_ULONG count, CK_OBJECT_HANDLE *out)
 {
     const struct kl_mech *mech = kl_mech_find(mechanism->mechanism);
-    KL_AUTO(kl_hold) hold = { 0 };
     struct kl_derivation derivation = {
         .session = session,
         .parameter = { mechanism->pParameter, mechanism->ulParameterLen },
         .handle = base,
-        .base = &hold,
     };
     struct kl_pattern imposed;
-    struct kl_asked asked;
     struct kl_draft draft;
     uint32_t named = 0;
 
     /* not reached: what derives on the ladder derives free keys as well. */
     KL_CHECK(mech && (mech->derive || mech->derive_ladder), KL_MECHANISM);
-    KL_TRY(kl_hold_take(session, base, &hold));
-    KL_TRY(kl_mech_may_use(session, mech, &hold, KL_FLAG_DERIVE));
-    KL_TRY(kl_asked_read(template, count, &asked));
-    KL_TRY(kl_pattern_read(kl_record_extra(&hold.record, CKA_DERIVE_TEMPLATE), &imposed));
-    kl_draft_begin(&draft, mech->derives == CKO_DATA ? CKO_DATA : CKO_SECRET_KEY);
-    KL_TRY(apply(&draft, &asked, kl_applying_of(session, KL_ON_DERIVE), &imposed, &named));
-    KL_TRY(may_make(session, &draft));
+    KL_TRY(kl_source_take(session, mech, base));
+    KL_TRY(read_template(session, template, count, &imposed, &draft, &named));
+    derivation.base = &session->source->hold;
     derivation.draft = &draft;
-    if (kl_level_is_ladder(hold.record.level)) return derive_ladder(session, mech, &derivation, named, out);
+    if (kl_level_is_ladder(derivation.base->record.level)) return derive_ladder(session, mech, &derivation, named, out);
     return derive_free(session, mech, &derivation, named, out);
 }
 

@@ -196,14 +196,14 @@ enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mec
 {
     const struct kl_token *token = session->token;
     struct kl_deed deed = { .kind = KL_DEED_USE, .key = &hold->record, .mech = mech, .usage = usage, .parent = hold->record.state };
-    uint8_t day[8];
-    bool has_dates = hold->record.start_date[0] || hold->record.end_date[0];
+    bool is_dated = hold->record.start_date[0] != 0 || hold->record.end_date[0] != 0;
+    uint8_t day[8] = { 0 };
 
     KL_CHECK(hold->record.class == CKO_SECRET_KEY, KL_KEY_HANDLE);
     /* DESIGN 4.1: a public key shows its attributes; its use needs the user. */
     KL_CHECK(kl_session_is_user(session), KL_NOT_LOGGED_IN);
     if (hold->record.level == KL_LEVEL_REK) KL_TRY(kl_shelf_state(hold->token->shelf, hold->record.parent, &deed.parent));
-    if (has_dates) {
+    if (is_dated) {
         today(day);
         deed.today = day;
     }
@@ -211,12 +211,17 @@ enum kl_rc kl_mech_may_use(struct kl_session *session, const struct kl_mech *mec
 }
 
 /* With a look of its own: whoever uses the key borrows from the record that it was judged by. */
+static enum kl_rc bind(struct kl_session *session, const struct kl_mech *mech, CK_OBJECT_HANDLE handle)
+{
+    KL_AUTO(kl_hold) hold = { 0 };
+
+    KL_TRY(kl_hold_take(session, handle, &hold));
+    return kl_level_is_ladder(hold.record.level) ? KL_OK : kl_object_bind_family(&hold, (uint8_t)mech->family);
+}
+
 enum kl_rc kl_mech_bind(struct kl_session *session, const struct kl_mech *mech, CK_OBJECT_HANDLE handle)
 {
     const struct kl_token *token = session->token;
-    KL_AUTO(kl_hold) hold = { 0 };
 
-    if (token->policy != KL_POLICY_STRICT) return KL_OK;
-    KL_TRY(kl_hold_take(session, handle, &hold));
-    return kl_level_is_ladder(hold.record.level) ? KL_OK : kl_object_bind_family(&hold, (uint8_t)mech->family);
+    return token->policy == KL_POLICY_STRICT ? bind(session, mech, handle) : KL_OK;
 }

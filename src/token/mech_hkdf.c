@@ -127,9 +127,9 @@ static enum kl_rc run(const CK_HKDF_PARAMS *hkdf, enum kl_hash hash, struct kl_v
     KL_AUTO(kl_secret) prk = { 0 };
 
     if (!hkdf->bExtract) return kl_hkdf_expand(hash, base, &info, 1, out->data, out->len);
+    if (hkdf->bExpand) return kl_hkdf(hash, salt, base, info, out->data, out->len);
     KL_TRY(kl_secret_new(&prk, kl_hash_len(hash)));
     KL_TRY(kl_hkdf_extract(hash, salt, base, prk.data));
-    if (hkdf->bExpand) return kl_hkdf_expand(hash, kl_secret_view(&prk), &info, 1, out->data, out->len);
     memcpy(out->data, prk.data, out->len);
     return KL_OK;
 }

@@ -237,13 +237,12 @@ static enum kl_rc destroy(struct kl_session *session, struct kl_hold *hold)
     struct kl_commit commit = { 0, 0 };
 
     KL_TRY(may_destroy(session, hold));
-    if (!hold->is_token) return kl_shelf_remove(shelf, hold->object, NULL) ? KL_OK : KL_OBJECT;
     KL_TRY(kl_ladder_remove(hold->token->ladder, &hold->record, &commit));
-    kl_shelf_remove(shelf, hold->object, &commit);
+    kl_shelf_remove(shelf, hold->object, commit);
     return KL_OK;
 }
 
-enum kl_rc kl_object_destroy(struct kl_session *session, CK_OBJECT_HANDLE handle)
+static enum kl_rc destroy_token(struct kl_session *session, CK_OBJECT_HANDLE handle)
 {
     KL_AUTO(kl_hold) hold = { 0 };
     enum kl_rc rc = KL_CONFLICT;
@@ -253,7 +252,32 @@ enum kl_rc kl_object_destroy(struct kl_session *session, CK_OBJECT_HANDLE handle
         if (tries > 0) KL_TRY(kl_hold_renew(&hold));
         rc = destroy(session, &hold);
     }
-    KL_TRY(rc);
+    return rc;
+}
+
+/* What the rules of destruction ask of a session object. */
+static enum kl_rc may_go(const void *session, const struct kl_snapshot *shot)
+{
+    struct kl_record record = { .flags = shot->flags, .level = (enum kl_level)shot->level };
+    struct kl_deed deed = { .kind = KL_DEED_DESTROY, .key = &record };
+
+    return kl_policy_judge(policy_of(session), &deed);
+}
+
+/* Record keys are made and destroyed one after the other: what has no row is judged and ended in one step. */
+enum kl_rc kl_object_destroy(struct kl_session *session, CK_OBJECT_HANDLE handle)
+{
+    const struct kl_token *token = session->token;
+    struct kl_verdict verdict = { may_go, session };
+    struct kl_object *object = NULL;
+
+    KL_TRY(kl_object_get(session, handle, &object));
+    if (kl_object_is_token(object)) {
+        kl_slot_put(object);
+        KL_TRY(destroy_token(session, handle));
+    } else {
+        KL_TRY(kl_shelf_remove_made(token->shelf, object, &verdict));
+    }
     kl_op_forget(session, handle);
     return KL_OK;
 }

@@ -12,6 +12,7 @@
 #include "token/op_inner.h"
 #include "token/policy.h"
 #include "token/shelf.h"
+#include "token/source.h"
 
 /* The usage attribute that permits a kind of operation. */
 static const uint32_t usages[KL_OP_FIND] = {
@@ -95,6 +96,7 @@ KL_COLD void kl_op_clear(struct kl_session *session, enum kl_op_kind kind)
 void kl_op_clear_all(struct kl_session *session)
 {
     for (size_t kind = 0; kind < KL_OPS; kind++) kl_op_clear(session, (enum kl_op_kind)kind);
+    kl_source_forget(session, CK_INVALID_HANDLE);
 }
 
 void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle)
@@ -104,6 +106,7 @@ void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle)
 
         if (op->object && (handle == CK_INVALID_HANDLE || op->handle == handle)) let_go(op);
     }
+    kl_source_forget(session, handle);
 }
 
 size_t kl_op_forget_idle(struct kl_session *session, int64_t before)

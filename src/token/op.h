@@ -111,7 +111,7 @@ void kl_op_clear_all(struct kl_session *session);
  * the parent's, and drops whatever nonces or counters a mechanism keeps for it. Frees nothing.
  */
 void kl_op_inherit(struct kl_session *session);
-/* Ends operations under a key and lets go of what idle ones keep of it; CK_INVALID_HANDLE: under any key. */
+/* Ends operations under a key and lets go of what idle ones, and derivations, keep of it; CK_INVALID_HANDLE: under any key. */
 void kl_op_forget(struct kl_session *session, CK_OBJECT_HANDLE handle);
 
 /*

@@ -417,116 +417,172 @@ static bool fits_the_wrap_template(enum kl_policy policy, const struct kl_deed *
 #define SAFE (1u << KL_POLICY_STANDARD | 1u << KL_POLICY_STRICT)
 #define STRICT (1u << KL_POLICY_STRICT)
 
-static const struct rule {
+struct rule {
     const char *name;
-    enum kl_deed_kind deed;
     unsigned policies;
     rule_fn *holds;
     enum kl_rc rc;
     const char *words; /* NULL: those of the result */
-} rules[] = {
-    /* clang-format off */
-    { "one role", KL_DEED_MAKE, SAFE, has_one_role, KL_TEMPLATE,
-      "a key has one role: encrypt and decrypt, sign and verify, wrap and unwrap, or derive" },
-    { "private child", KL_DEED_MAKE, ALL, child_is_as_private, KL_TEMPLATE, "a private key has private children" },
-    { "sensitive child", KL_DEED_MAKE, ALL, child_is_as_sensitive, KL_TEMPLATE, "a sensitive key has sensitive children" },
-    { "unextractable child", KL_DEED_MAKE, ALL, child_stays_as_its_parent_does, KL_TEMPLATE,
-      "what comes from a key that may not leave may not leave" },
-    { "child of 128 bits", KL_DEED_MAKE, ALL, child_cannot_be_guessed, KL_ATTR_VALUE,
-      "what comes from a sensitive key has 128 bits or more, so that nobody can try them all" },
-    { "stored keys are sensitive", KL_DEED_MAKE, STRICT, stored_key_is_sensitive, KL_TEMPLATE,
-      "policy = strict stores no key that can be read" },
-    { "no constant key", KL_DEED_MAKE, STRICT, brought_key_is_not_constant, KL_ATTR_VALUE, "the bytes of the key are all the same" },
-
-    { "ladder key, nothing unsafe", KL_DEED_GROW, ALL, ladder_key_asks_nothing_unsafe, KL_TEMPLATE,
-      "a ladder key is not extractable, not copyable, not trusted, and destroyed by the tool alone" },
-    { "ladder key, all safe", KL_DEED_GROW, ALL, ladder_key_declines_nothing_safe, KL_TEMPLATE, "a ladder key is private and sensitive" },
-    { "record key without children", KL_DEED_GROW, ALL, record_key_has_no_children, KL_TEMPLATE,
-      "a record key, or any session key of the ladder, has no children" },
-
-    { "officer trusts", KL_DEED_FLAG, ALL, officer_makes_trusted, KL_ATTR_READ_ONLY, "only the security officer sets CKA_TRUSTED" },
-    { "only up", KL_DEED_FLAG, ALL, what_only_rises_is_not_lowered, KL_ATTR_READ_ONLY, NULL },
-    { "locked", KL_DEED_FLAG, ALL, what_is_locked_stays, KL_PROHIBITED, NULL },
-    { "only down", KL_DEED_FLAG, ALL, what_only_falls_is_not_raised, KL_ATTR_READ_ONLY, NULL },
-    { "dates narrow", KL_DEED_DATE, ALL, time_is_only_narrowed, KL_ATTR_READ_ONLY, "a key's dates are only ever narrowed" },
-    { "modifiable", KL_DEED_CHANGE, ALL, is_modifiable, KL_PROHIBITED, NULL },
-    { "copyable", KL_DEED_COPY, ALL, is_copyable, KL_PROHIBITED, NULL },
-    { "ladder keys wait", KL_DEED_DESTROY, ALL, stored_ladder_key_waits, KL_PROHIBITED,
-      "keys of the ladder are destroyed with the keyladder tool, after a waiting time" },
-    { "destroyable", KL_DEED_DESTROY, ALL, is_destroyable, KL_PROHIBITED, NULL },
-
-    { "readable", KL_DEED_READ, ALL, is_readable, KL_ATTR_SENSITIVE, NULL },
-    { "digestible", KL_DEED_DIGEST, ALL, is_readable, KL_INDIGESTIBLE, "only a key that can be read can be digested" },
-    { "no telling", KL_DEED_TELL, SAFE, tells_nothing_secret, KL_KEY_FUNCTION,
-      "data derived from a sensitive key could be the bytes of a sensitive child" },
-    { "own function key", KL_DEED_PRF, SAFE, prf_key_was_drawn_here, KL_KEY_FUNCTION,
-      "a sensitive key that was not generated here derives by HKDF with extraction" },
-    { "no signing prk", KL_DEED_PRK, SAFE, prk_does_not_sign, KL_TEMPLATE,
-      "what is extracted from a sensitive key and not expanded does not sign" },
-    { "secret salt", KL_DEED_SALT, SAFE, secret_salt_meets_a_secret, KL_KEY_FUNCTION,
-      "a sensitive key is a salt only for a sensitive key of 128 bits that was generated here" },
-
-    { "mechanism offered", KL_DEED_USE, SAFE, mechanism_is_offered, KL_MECHANISM, "offered with policy = compatible only" },
-    { "root's mechanism", KL_DEED_USE, ALL, root_mechanism_is_for_the_master, KL_KEY_FUNCTION, NULL },
-    { "usage", KL_DEED_USE, ALL, usage_is_allowed, KL_KEY_FUNCTION, NULL },
-    { "state to protect", KL_DEED_USE, ALL, state_lets_protect, KL_KEY_FUNCTION, "this version of the key protects nothing new any more" },
-    { "in time", KL_DEED_USE, ALL, today_is_in_time, KL_KEY_FUNCTION, "today lies outside the key's start and end date" },
-    { "state to undo", KL_DEED_USE, ALL, state_lets_undo, KL_KEY_FUNCTION, "this version of the key cannot be used any more" },
-    { "allowed mechanisms", KL_DEED_USE, ALL, mechanism_is_on_the_keys_list, KL_MECHANISM,
-      "the mechanism is not among the key's CKA_ALLOWED_MECHANISMS" },
-    { "ladder mechanisms", KL_DEED_USE, ALL, ladder_key_has_a_subkey_for_it, KL_KEY_FUNCTION,
-      "ladder keys are used with AEAD, CTR, HMAC, KW, KWP and envelopes" },
-    { "key type", KL_DEED_USE, ALL, key_has_the_type, KL_KEY_TYPE, NULL },
-    { "key size", KL_DEED_USE, ALL, key_has_the_size, KL_KEY_SIZE, NULL },
-    { "one family", KL_DEED_USE, STRICT, key_stays_with_its_family, KL_KEY_FUNCTION,
-      "with policy = strict a key stays with the kind of mechanism that it was first used with" },
-
-    { "extractable", KL_DEED_WRAP, ALL, can_leave, KL_KEY_UNEXTRACTABLE, NULL },
-    { "not itself", KL_DEED_WRAP, ALL, wraps_another_key, KL_NOT_WRAPPABLE, "a key does not wrap itself" },
-    { "trusted if asked for", KL_DEED_WRAP, ALL, trusted_where_asked_for, KL_NOT_WRAPPABLE,
-      "the key is CKA_WRAP_WITH_TRUSTED and the wrapping key is not trusted" },
-    { "sensitive under trusted", KL_DEED_WRAP, ALL, sensitive_leaves_under_trusted, KL_NOT_WRAPPABLE,
-      "a sensitive key leaves under a CKA_TRUSTED wrapping key that was generated here and never could leave" },
-    { "restrictions come back", KL_DEED_WRAP, ALL, restrictions_come_back, KL_NOT_WRAPPABLE,
-      "the wrapping key's CKA_UNWRAP_TEMPLATE does not give back everything that restricts the key" },
-    { "no weak wrapping", KL_DEED_WRAP, ALL, wrapping_is_as_strong, KL_WRAPPING_SIZE, "the wrapping key is weaker than the key" },
-    { "wrap template", KL_DEED_WRAP, ALL, fits_the_wrap_template, KL_KEY_HANDLE,
-      "the key is not as the wrapping key's CKA_WRAP_TEMPLATE wants it" },
-    /* clang-format on */
 };
 
-#define RULES (sizeof rules / sizeof *rules)
+/* clang-format off */
+static const struct rule of_make[] = {
+    { "one role", SAFE, has_one_role, KL_TEMPLATE,
+      "a key has one role: encrypt and decrypt, sign and verify, wrap and unwrap, or derive" },
+    { "private child", ALL, child_is_as_private, KL_TEMPLATE, "a private key has private children" },
+    { "sensitive child", ALL, child_is_as_sensitive, KL_TEMPLATE, "a sensitive key has sensitive children" },
+    { "unextractable child", ALL, child_stays_as_its_parent_does, KL_TEMPLATE,
+      "what comes from a key that may not leave may not leave" },
+    { "child of 128 bits", ALL, child_cannot_be_guessed, KL_ATTR_VALUE,
+      "what comes from a sensitive key has 128 bits or more, so that nobody can try them all" },
+    { "stored keys are sensitive", STRICT, stored_key_is_sensitive, KL_TEMPLATE,
+      "policy = strict stores no key that can be read" },
+    { "no constant key", STRICT, brought_key_is_not_constant, KL_ATTR_VALUE, "the bytes of the key are all the same" },
+};
+static const struct rule of_grow[] = {
+    { "ladder key, nothing unsafe", ALL, ladder_key_asks_nothing_unsafe, KL_TEMPLATE,
+      "a ladder key is not extractable, not copyable, not trusted, and destroyed by the tool alone" },
+    { "ladder key, all safe", ALL, ladder_key_declines_nothing_safe, KL_TEMPLATE, "a ladder key is private and sensitive" },
+    { "record key without children", ALL, record_key_has_no_children, KL_TEMPLATE,
+      "a record key, or any session key of the ladder, has no children" },
+};
+static const struct rule of_flag[] = {
+    { "officer trusts", ALL, officer_makes_trusted, KL_ATTR_READ_ONLY, "only the security officer sets CKA_TRUSTED" },
+    { "only up", ALL, what_only_rises_is_not_lowered, KL_ATTR_READ_ONLY, NULL },
+    { "locked", ALL, what_is_locked_stays, KL_PROHIBITED, NULL },
+    { "only down", ALL, what_only_falls_is_not_raised, KL_ATTR_READ_ONLY, NULL },
+};
+static const struct rule of_date[] = {
+    { "dates narrow", ALL, time_is_only_narrowed, KL_ATTR_READ_ONLY, "a key's dates are only ever narrowed" },
+};
+static const struct rule of_change[] = {
+    { "modifiable", ALL, is_modifiable, KL_PROHIBITED, NULL },
+};
+static const struct rule of_copy[] = {
+    { "copyable", ALL, is_copyable, KL_PROHIBITED, NULL },
+};
+static const struct rule of_destroy[] = {
+    { "ladder keys wait", ALL, stored_ladder_key_waits, KL_PROHIBITED,
+      "keys of the ladder are destroyed with the keyladder tool, after a waiting time" },
+    { "destroyable", ALL, is_destroyable, KL_PROHIBITED, NULL },
+};
+static const struct rule of_read[] = {
+    { "readable", ALL, is_readable, KL_ATTR_SENSITIVE, NULL },
+};
+static const struct rule of_digest[] = {
+    { "digestible", ALL, is_readable, KL_INDIGESTIBLE, "only a key that can be read can be digested" },
+};
+static const struct rule of_tell[] = {
+    { "no telling", SAFE, tells_nothing_secret, KL_KEY_FUNCTION,
+      "data derived from a sensitive key could be the bytes of a sensitive child" },
+};
+static const struct rule of_prf[] = {
+    { "own function key", SAFE, prf_key_was_drawn_here, KL_KEY_FUNCTION,
+      "a sensitive key that was not generated here derives by HKDF with extraction" },
+};
+static const struct rule of_prk[] = {
+    { "no signing prk", SAFE, prk_does_not_sign, KL_TEMPLATE,
+      "what is extracted from a sensitive key and not expanded does not sign" },
+};
+static const struct rule of_salt[] = {
+    { "secret salt", SAFE, secret_salt_meets_a_secret, KL_KEY_FUNCTION,
+      "a sensitive key is a salt only for a sensitive key of 128 bits that was generated here" },
+};
+static const struct rule of_use[] = {
+    { "mechanism offered", SAFE, mechanism_is_offered, KL_MECHANISM, "offered with policy = compatible only" },
+    { "root's mechanism", ALL, root_mechanism_is_for_the_master, KL_KEY_FUNCTION, NULL },
+    { "usage", ALL, usage_is_allowed, KL_KEY_FUNCTION, NULL },
+    { "state to protect", ALL, state_lets_protect, KL_KEY_FUNCTION, "this version of the key protects nothing new any more" },
+    { "in time", ALL, today_is_in_time, KL_KEY_FUNCTION, "today lies outside the key's start and end date" },
+    { "state to undo", ALL, state_lets_undo, KL_KEY_FUNCTION, "this version of the key cannot be used any more" },
+    { "allowed mechanisms", ALL, mechanism_is_on_the_keys_list, KL_MECHANISM,
+      "the mechanism is not among the key's CKA_ALLOWED_MECHANISMS" },
+    { "ladder mechanisms", ALL, ladder_key_has_a_subkey_for_it, KL_KEY_FUNCTION,
+      "ladder keys are used with AEAD, CTR, HMAC, KW, KWP and envelopes" },
+    { "key type", ALL, key_has_the_type, KL_KEY_TYPE, NULL },
+    { "key size", ALL, key_has_the_size, KL_KEY_SIZE, NULL },
+    { "one family", STRICT, key_stays_with_its_family, KL_KEY_FUNCTION,
+      "with policy = strict a key stays with the kind of mechanism that it was first used with" },
+};
+static const struct rule of_wrap[] = {
+    { "extractable", ALL, can_leave, KL_KEY_UNEXTRACTABLE, NULL },
+    { "not itself", ALL, wraps_another_key, KL_NOT_WRAPPABLE, "a key does not wrap itself" },
+    { "trusted if asked for", ALL, trusted_where_asked_for, KL_NOT_WRAPPABLE,
+      "the key is CKA_WRAP_WITH_TRUSTED and the wrapping key is not trusted" },
+    { "sensitive under trusted", ALL, sensitive_leaves_under_trusted, KL_NOT_WRAPPABLE,
+      "a sensitive key leaves under a CKA_TRUSTED wrapping key that was generated here and never could leave" },
+    { "restrictions come back", ALL, restrictions_come_back, KL_NOT_WRAPPABLE,
+      "the wrapping key's CKA_UNWRAP_TEMPLATE does not give back everything that restricts the key" },
+    { "no weak wrapping", ALL, wrapping_is_as_strong, KL_WRAPPING_SIZE, "the wrapping key is weaker than the key" },
+    { "wrap template", ALL, fits_the_wrap_template, KL_KEY_HANDLE,
+      "the key is not as the wrapping key's CKA_WRAP_TEMPLATE wants it" },
+};
+/* clang-format on */
 
-size_t kl_policy_rule_count(void)
+/* A deed is judged by its own rules, of which a template of many attributes has many judged. */
+#define RULES(list)                           \
+    {                                         \
+        (list), sizeof(list) / sizeof *(list) \
+    }
+static const struct rules {
+    const struct rule *items;
+    size_t count;
+} rules[KL_DEEDS] = {
+    [KL_DEED_MAKE] = RULES(of_make),       [KL_DEED_GROW] = RULES(of_grow),     [KL_DEED_FLAG] = RULES(of_flag),
+    [KL_DEED_DATE] = RULES(of_date),       [KL_DEED_CHANGE] = RULES(of_change), [KL_DEED_COPY] = RULES(of_copy),
+    [KL_DEED_DESTROY] = RULES(of_destroy), [KL_DEED_READ] = RULES(of_read),     [KL_DEED_DIGEST] = RULES(of_digest),
+    [KL_DEED_TELL] = RULES(of_tell),       [KL_DEED_PRF] = RULES(of_prf),       [KL_DEED_PRK] = RULES(of_prk),
+    [KL_DEED_SALT] = RULES(of_salt),       [KL_DEED_USE] = RULES(of_use),       [KL_DEED_WRAP] = RULES(of_wrap),
+};
+
+/* Numbered from the first deed's first; there is one of that number. */
+static const struct rule *rule_at(size_t number)
 {
-    return RULES;
+    const struct rules *list = rules;
+
+    for (; number >= list->count; list++) number -= list->count;
+    return &list->items[number];
 }
 
-const char *kl_policy_rule_name(size_t rule)
+static enum kl_rc judge(enum kl_policy policy, const struct kl_deed *deed, const struct rule *left_out)
 {
-    return rules[rule].name;
-}
+    const struct rules *list = &rules[deed->kind];
 
-bool kl_policy_has_rule(enum kl_policy policy, size_t rule)
-{
-    return (rules[rule].policies & 1u << policy) != 0;
-}
+    for (size_t i = 0; i < list->count; i++) {
+        const struct rule *rule = &list->items[i];
 
-enum kl_rc kl_policy_judge_without(enum kl_policy policy, const struct kl_deed *deed, size_t left_out)
-{
-    for (size_t i = 0; i < RULES; i++) {
-        const struct rule *rule = &rules[i];
-
-        if (rule->deed != deed->kind || !(rule->policies & 1u << policy) || i == left_out) continue;
-        if (rule->holds(policy, deed)) continue;
+        if (!(rule->policies & 1u << policy) || rule == left_out || rule->holds(policy, deed)) continue;
         return kl_fail(rule->rc, "%s", rule->words ? rule->words : kl_rc_words(rule->rc));
     }
     return KL_OK;
 }
 
+size_t kl_policy_rule_count(void)
+{
+    size_t count = 0;
+
+    for (size_t kind = 0; kind < KL_DEEDS; kind++) count += rules[kind].count;
+    return count;
+}
+
+const char *kl_policy_rule_name(size_t rule)
+{
+    return rule_at(rule)->name;
+}
+
+bool kl_policy_has_rule(enum kl_policy policy, size_t rule)
+{
+    return (rule_at(rule)->policies & 1u << policy) != 0;
+}
+
+enum kl_rc kl_policy_judge_without(enum kl_policy policy, const struct kl_deed *deed, size_t left_out)
+{
+    return judge(policy, deed, left_out < kl_policy_rule_count() ? rule_at(left_out) : NULL);
+}
+
 enum kl_rc kl_policy_judge(enum kl_policy policy, const struct kl_deed *deed)
 {
-    return kl_policy_judge_without(policy, deed, SIZE_MAX);
+    return judge(policy, deed, NULL);
 }
 
 enum kl_rc kl_policy_iv(enum kl_policy policy, const struct kl_iv_deed *deed, bool *makes)

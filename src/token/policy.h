@@ -32,12 +32,12 @@ enum kl_deed_kind {
     KL_DEED_DESTROY, /* C_DestroyObject */
     KL_DEED_READ,    /* the value leaves in clear */
     KL_DEED_DIGEST,  /* C_DigestKey */
-    KL_DEED_USE,     /* an operation begins */
-    KL_DEED_WRAP,    /* `other` leaves under `key`, whose use has been judged already */
+    KL_DEED_TELL,    /* a derivation gives its result as data */
     KL_DEED_PRF,     /* a derivation takes the key's bytes as the key of a pseudo-random function, not as its input */
     KL_DEED_PRK,     /* an extraction without expansion makes `key` of `other`: what HKDF derives everything else from */
     KL_DEED_SALT,    /* an extraction from `other` takes the key's bytes as its salt */
-    KL_DEED_TELL,    /* a derivation gives its result as data */
+    KL_DEED_USE,     /* an operation begins */
+    KL_DEED_WRAP,    /* `other` leaves under `key`, whose use has been judged already */
     KL_DEEDS
 };
 
@@ -60,7 +60,7 @@ struct kl_deed {
     const struct kl_mech *mech;
     uint32_t usage;       /* one of KL_USAGE_FLAGS */
     enum kl_state parent; /* the state of the version that a REK comes from, its own elsewhere */
-    const uint8_t *today; /* YYYYMMDD */
+    const uint8_t *today; /* YYYYMMDD; looked at where the key has dates */
 };
 
 /*

@@ -23,14 +23,9 @@ enum kl_rc kl_profiles_add(struct kl_shelf *shelf)
 {
     for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
         struct kl_record record = record_of(profiles[i]);
-        struct kl_arrival arrival = { .record = &record, .owner = KL_OWNER_TOKEN };
-        struct kl_place place = { NULL, NULL, 0 };
         CK_OBJECT_HANDLE handle;
-        enum kl_rc rc = kl_place_new(&record, 0, &place);
 
-        if (rc == KL_OK) rc = kl_shelf_add(shelf, &place, &arrival, &handle);
-        kl_place_clear(&place);
-        KL_TRY(rc);
+        KL_TRY(kl_shelf_add_made(shelf, &record, NULL, KL_OWNER_TOKEN, &handle));
     }
     return KL_OK;
 }

@@ -19,6 +19,7 @@
 #define KL_SESSIONS_MAX 1000000 /* open at a time in one process */
 
 struct kl_iv_ring;
+struct kl_source;
 
 /* Locks are taken in this order: a session, its token's, the table's. Aligned so that no two sessions write to one cache line. */
 struct kl_session {
@@ -29,6 +30,7 @@ struct kl_session {
     CK_ULONG device_error;         /* CK_SESSION_INFO.ulDeviceError */
     struct kl_op ops[KL_OPS];      /* one slot per kind of operation */
     struct kl_iv_ring *ivs;        /* IVs that produced ciphertext here (token/op.h) */
+    struct kl_source *source;      /* what was last derived from, or NULL (token/source.h) */
     CK_SESSION_HANDLE last_handle; /* the table's: what this slot was known as, or 0; and the next free slot */
     CK_ULONG next_free;
 };

@@ -83,13 +83,18 @@ static void link_object(struct kl_shelf *shelf, struct kl_object *object)
     object->is_linked = true;
 }
 
+static void unlink_object(struct kl_shelf *shelf, struct kl_object *object)
+{
+    object->is_linked = false;
+    unlink_names(shelf, object);
+    kl_index_remove(home_of(shelf, object), object);
+}
+
 /* The handle is dead afterwards. Does nothing to an object that another thread has dropped already. */
 void kl_shelf_drop(struct kl_shelf *shelf, struct kl_object *object)
 {
     if (!object->is_linked) return;
-    object->is_linked = false;
-    unlink_names(shelf, object);
-    kl_index_remove(home_of(shelf, object), object);
+    unlink_object(shelf, object);
     kl_slot_kill(object);
 }
 
@@ -223,9 +228,9 @@ static void notice_own(struct kl_shelf *shelf, struct kl_commit commit)
 
 static void set_shot(struct kl_object *object, struct kl_snapshot *shot)
 {
-    kl_snapshot_put(object->shot);
-    object->shot = shot;
-    object->is_private = (shot->flags & KL_FLAG_PRIVATE) != 0;
+    kl_snapshot_put(atomic_load_explicit(&object->shot, memory_order_relaxed));
+    atomic_store_explicit(&object->shot, shot, memory_order_release);
+    atomic_store_explicit(&object->is_private, (shot->flags & KL_FLAG_PRIVATE) != 0, memory_order_relaxed);
 }
 
 static bool is_as_known(const struct kl_object *object, const struct kl_record *record, bool is_proved)
@@ -386,27 +391,66 @@ enum kl_rc kl_shelf_add(struct kl_shelf *shelf, struct kl_place *place, const st
     KL_TRY(kl_snapshot_fill(&place->room, place->cap, arrival->record));
     kl_snapshot_keep_key(place->room, arrival->key);
     pthread_mutex_lock(&shelf->lock);
-    if (!arrival->owner) notice_own(shelf, arrival->commit);
+    notice_own(shelf, arrival->commit);
     /* Another thread's search may have met the row already. */
-    other = arrival->owner ? NULL : kl_shelf_find_row(shelf, arrival->record->id);
+    other = kl_shelf_find_row(shelf, arrival->record->id);
     if (other) {
         kl_snapshot_keep_key(other->shot, arrival->key);
         kl_snapshot_put(place->room);
         place->room = NULL;
         *out = kl_slot_handle(other);
     } else {
-        object->owner = arrival->owner;
         object->is_proved = true;
         set_shot(object, place->room);
         place->room = NULL;
         place->object = NULL;
-        if (!object->owner) kl_names_join(shelf, object);
+        kl_names_join(shelf, object);
         atomic_store(&object->era, kl_shelf_era(shelf));
         link_object(shelf, object);
         *out = kl_slot_publish(object);
     }
     pthread_mutex_unlock(&shelf->lock);
     return KL_OK;
+}
+
+enum kl_rc kl_shelf_add_made(struct kl_shelf *shelf, const struct kl_record *record, struct kl_key *key, CK_SESSION_HANDLE owner,
+                             CK_OBJECT_HANDLE *out)
+{
+    struct kl_snapshot *shot = NULL;
+    struct kl_object *object = NULL;
+    enum kl_rc rc;
+
+    KL_TRY(kl_snapshot_new(record, &shot));
+    rc = kl_slot_new(&object);
+    if (rc != KL_OK) {
+        kl_snapshot_put(shot);
+        return rc;
+    }
+    kl_snapshot_give_key(shot, key);
+    object->owner = owner;
+    object->is_proved = true;
+    set_shot(object, shot);
+    pthread_mutex_lock(&shelf->lock);
+    link_object(shelf, object);
+    *out = kl_slot_publish(object);
+    pthread_mutex_unlock(&shelf->lock);
+    return KL_OK;
+}
+
+enum kl_rc kl_shelf_remove_made(struct kl_shelf *shelf, struct kl_object *object, const struct kl_verdict *verdict)
+{
+    enum kl_rc rc = KL_OBJECT;
+
+    pthread_mutex_lock(&shelf->lock);
+    if (object->is_linked) rc = verdict->of(verdict->user, atomic_load_explicit(&object->shot, memory_order_relaxed));
+    if (rc == KL_OK) unlink_object(shelf, object);
+    pthread_mutex_unlock(&shelf->lock);
+    /* Out of the index nobody finds it any more, and who found it before has it. */
+    if (rc == KL_OK)
+        kl_slot_kill_held(object);
+    else
+        kl_slot_put(object);
+    return rc;
 }
 
 /* The lock is held. */
@@ -444,16 +488,12 @@ enum kl_rc kl_shelf_change(struct kl_shelf *shelf, struct kl_object *object, con
     return rc;
 }
 
-bool kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, const struct kl_commit *commit)
+void kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, struct kl_commit commit)
 {
-    bool was_there;
-
     pthread_mutex_lock(&shelf->lock);
-    if (commit) notice_own(shelf, *commit);
-    was_there = object->is_linked;
+    notice_own(shelf, commit);
     kl_shelf_drop(shelf, object);
     pthread_mutex_unlock(&shelf->lock);
-    return was_there;
 }
 
 /* --- eviction --- */

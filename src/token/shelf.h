@@ -80,25 +80,34 @@ KL_MUST_USE enum kl_rc kl_place_new(const struct kl_record *draft, size_t more, 
 KL_MUST_USE enum kl_rc kl_place_room(const struct kl_record *draft, size_t more, struct kl_place *out);
 void kl_place_clear(struct kl_place *place);
 
-/* What has come of a draft: a session object (owner) or a token object (owner 0, and what its commit did). `key` may be NULL. */
+/* What has come of a draft, and of a token object's commit. `key` may be NULL. */
 struct kl_arrival {
     const struct kl_record *record;
     struct kl_key *key;
     bool is_key_new; /* of a change: `key` takes the place of the one there was, even if it is NULL */
-    CK_SESSION_HANDLE owner;
     struct kl_commit commit;
 };
-/* Uses up the place. `arrival` stays the caller's. */
+/* A token object. Uses up the place. `arrival` stays the caller's. */
 KL_MUST_USE enum kl_rc kl_shelf_add(struct kl_shelf *shelf, struct kl_place *place, const struct kl_arrival *arrival,
                                     CK_OBJECT_HANDLE *out);
+/* What is not stored, under its owner (token/slot.h); takes `key` (NULL: it has none) when it is there. KL_MEMORY. */
+KL_MUST_USE enum kl_rc kl_shelf_add_made(struct kl_shelf *shelf, const struct kl_record *record, struct kl_key *key,
+                                         CK_SESSION_HANDLE owner, CK_OBJECT_HANDLE *out);
+/* Whether an object may go. Runs under the shelf's lock: it computes, nothing else. */
+struct kl_verdict {
+    enum kl_rc (*of)(const void *user, const struct kl_snapshot *shot);
+    const void *user;
+};
+/* Ends a session object if it may go. Gives up the caller's reference. KL_OBJECT: it was gone already. */
+KL_MUST_USE enum kl_rc kl_shelf_remove_made(struct kl_shelf *shelf, struct kl_object *object, const struct kl_verdict *verdict);
 /*
  * An object's attributes have changed from those in `from`. Its key stays unless arrival->is_key_new. Uses up place->room.
  * KL_CONFLICT: another thread was quicker with a session object, which no store arbitrates.
  */
 KL_MUST_USE enum kl_rc kl_shelf_change(struct kl_shelf *shelf, struct kl_object *object, const struct kl_snapshot *from,
                                        struct kl_place *place, const struct kl_arrival *arrival);
-/* An object is gone; commit is NULL for a session object. False: it was gone already. */
-bool kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, const struct kl_commit *commit);
+/* A token object is gone. */
+void kl_shelf_remove(struct kl_shelf *shelf, struct kl_object *object, struct kl_commit commit);
 
 /* Lets go of the opened key that a token object keeps, NULL: that every one keeps. KL_MEMORY, and then some may have it still. */
 KL_MUST_USE enum kl_rc kl_shelf_evict(struct kl_shelf *shelf, struct kl_object *object);

@@ -14,10 +14,15 @@ _Static_assert(sizeof(CK_OBJECT_HANDLE) == sizeof(uint64_t), "a handle has 64 bi
 
 static _Atomic(struct kl_object *) segments[SEGMENTS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t used;               /* slots that have ever been handed out */
-static uint32_t first_free;         /* number + 1, chained by links[0].next */
-static uint64_t first_generation;   /* of slots that are new */
-static uint64_t highest_generation; /* of slots that were used */
+static uint32_t used;             /* slots that have ever been handed out */
+static uint32_t first_free;       /* number + 1, chained by links[0].next */
+static uint64_t first_generation; /* of slots that are new */
+
+/* The last slot that was given back, so that objects that come and go take no lock; NULL: it is in use again. */
+static _Atomic(struct kl_object *) spare;
+/* No slot that was used has a higher generation. Raised by many at a time, since it is all the slots' own. */
+static _Atomic uint64_t highest_generation;
+#define RAISE 4096
 
 static struct kl_object *slot_at(uint32_t number)
 {
@@ -45,6 +50,13 @@ static enum kl_rc add_segment(uint32_t number)
     return KL_OK;
 }
 
+static void note_generation(uint64_t generation)
+{
+    uint64_t highest = atomic_load_explicit(&highest_generation, memory_order_relaxed);
+
+    while (generation > highest && !atomic_compare_exchange_weak(&highest_generation, &highest, generation + RAISE)) continue;
+}
+
 static enum kl_rc take_slot(struct kl_object **out)
 {
     struct kl_object *object = first_free ? slot_at(first_free - 1) : NULL;
@@ -70,24 +82,49 @@ static void clear(struct kl_object *object)
 {
     object->token = NULL;
     object->owner = 0;
-    object->shot = NULL;
+    atomic_store_explicit(&object->shot, NULL, memory_order_relaxed);
     atomic_store_explicit(&object->era, 0, memory_order_relaxed);
     object->label_era = 0;
     object->key_id_era = 0;
-    object->is_private = false;
+    atomic_store_explicit(&object->is_private, false, memory_order_relaxed);
     object->is_proved = false;
     object->is_linked = false;
     memset(object->links, 0, sizeof object->links);
 }
 
+static struct kl_object *take_spare(void)
+{
+    if (!atomic_load_explicit(&spare, memory_order_relaxed)) return NULL;
+    return atomic_exchange_explicit(&spare, NULL, memory_order_acquire);
+}
+
+static bool keep_as_spare(struct kl_object *object)
+{
+    struct kl_object *none = NULL;
+
+    if (atomic_load_explicit(&spare, memory_order_relaxed)) return false;
+    return atomic_compare_exchange_strong_explicit(&spare, &none, object, memory_order_release, memory_order_relaxed);
+}
+
+static void give_slot(struct kl_object *object)
+{
+    if (keep_as_spare(object)) return;
+    pthread_mutex_lock(&lock);
+    object->links[0].next = first_free;
+    first_free = object->number + 1;
+    pthread_mutex_unlock(&lock);
+}
+
 enum kl_rc kl_slot_new(struct kl_object **out)
 {
-    struct kl_object *object = NULL;
-    enum kl_rc rc;
+    struct kl_object *object = take_spare();
+    enum kl_rc rc = KL_OK;
 
-    pthread_mutex_lock(&lock);
-    rc = take_slot(&object);
-    pthread_mutex_unlock(&lock);
+    if (!object) {
+        pthread_mutex_lock(&lock);
+        rc = take_slot(&object);
+        pthread_mutex_unlock(&lock);
+    }
     if (!object) return rc;
     clear(object);
     *out = object;
@@ -100,17 +137,12 @@ void kl_slot_drop(struct kl_object *object)
 
     if (!object) return;
     generation = generation_of(object);
-    kl_snapshot_put(object->shot);
-    object->shot = NULL;
+    kl_snapshot_put(atomic_load_explicit(&object->shot, memory_order_relaxed));
+    atomic_store_explicit(&object->shot, NULL, memory_order_relaxed);
     object->token = NULL;
-    pthread_mutex_lock(&lock);
-    if (generation > highest_generation) highest_generation = generation;
+    note_generation(generation);
     /* A slot whose generations are used up is never handed out again. */
-    if (generation < GENERATION_MAX) {
-        object->links[0].next = first_free;
-        first_free = object->number + 1;
-    }
-    pthread_mutex_unlock(&lock);
+    if (generation < GENERATION_MAX) give_slot(object);
 }
 
 CK_OBJECT_HANDLE kl_slot_publish(struct kl_object *object)
@@ -132,6 +164,14 @@ void kl_slot_kill(struct kl_object *object)
     uint64_t before = atomic_fetch_add_explicit(&object->word, step - 1, memory_order_acq_rel);
 
     if ((before & KL_SLOT_MASK) == 1) kl_slot_drop(object);
+}
+
+void kl_slot_kill_held(struct kl_object *object)
+{
+    uint64_t step = UINT64_C(1) << KL_SLOT_BITS;
+    uint64_t before = atomic_fetch_add_explicit(&object->word, step - 2, memory_order_acq_rel);
+
+    if ((before & KL_SLOT_MASK) == 2) kl_slot_drop(object);
 }
 
 struct kl_object *kl_slot_get(CK_OBJECT_HANDLE handle)
@@ -172,7 +212,8 @@ pthread_mutex_t *kl_slot_lock(void)
 void kl_slot_abandon(void)
 {
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-    uint64_t highest = highest_generation > first_generation ? highest_generation : first_generation + 1;
+    uint64_t noted = atomic_load(&highest_generation);
+    uint64_t highest = noted > first_generation ? noted : first_generation + 1;
 
     /* What lives in the parent is at most one generation beyond the highest that lay unused. */
     first_generation = highest + 1;
@@ -182,5 +223,6 @@ void kl_slot_abandon(void)
     }
     used = 0;
     first_free = 0;
+    atomic_store(&spare, NULL);
     memcpy(&lock, &fresh, sizeof lock);
 }

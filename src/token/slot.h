@@ -56,6 +56,8 @@ CK_OBJECT_HANDLE kl_slot_publish(struct kl_object *object);
 CK_OBJECT_HANDLE kl_slot_handle(const struct kl_object *object);
 /* The handle is dead at once; the memory goes back with the last reference. */
 void kl_slot_kill(struct kl_object *object);
+/* The same, and gives up a reference of the caller's. */
+void kl_slot_kill_held(struct kl_object *object);
 
 /* Counted, or NULL. */
 struct kl_object *kl_slot_get(CK_OBJECT_HANDLE handle);

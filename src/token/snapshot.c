@@ -49,7 +49,7 @@ enum kl_rc kl_snapshot_fill(struct kl_snapshot **out, size_t cap, const struct k
     KL_CHECK(record->label.len <= KL_ROW_LABEL_MAX && record->key_id.len <= KL_ROW_KEY_ID_MAX, KL_MEMORY);
     KL_CHECK(record->key_type <= UINT32_MAX && record->sealed.len <= UINT32_MAX, KL_MEMORY);
     memset(room, 0, sizeof *room);
-    room->references = 1;
+    atomic_store_explicit(&room->references, 1, memory_order_relaxed);
     room->flags = record->flags;
     room->generation = record->generation;
     room->mechanism = record->mechanism;
@@ -103,9 +103,14 @@ struct kl_snapshot *kl_snapshot_get(struct kl_snapshot *shot)
 
 void kl_snapshot_put(struct kl_snapshot *shot)
 {
-    if (!shot || atomic_fetch_sub_explicit(&shot->references, 1, memory_order_acq_rel) != 1) return;
+    if (!shot || !kl_drop_reference(&shot->references)) return;
     kl_key_put(atomic_load_explicit(&shot->key, memory_order_acquire));
     free(shot);
+}
+
+void kl_snapshot_give_key(struct kl_snapshot *shot, struct kl_key *key)
+{
+    atomic_store_explicit(&shot->key, key, memory_order_relaxed);
 }
 
 struct kl_view kl_snapshot_label(const struct kl_snapshot *shot)

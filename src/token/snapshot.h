@@ -59,6 +59,8 @@ struct kl_view kl_snapshot_key_id(const struct kl_snapshot *shot);
 /* The record, borrowing from the snapshot and `extras`. */
 void kl_snapshot_record(const struct kl_snapshot *shot, struct kl_record *record, struct kl_extra extras[KL_EXTRAS_MAX]);
 
+/* The key of a snapshot that nobody else has seen yet; takes the caller's reference. NULL is allowed. */
+void kl_snapshot_give_key(struct kl_snapshot *shot, struct kl_key *key);
 /* A counted reference to the opened key, or NULL. */
 struct kl_key *kl_snapshot_key(struct kl_snapshot *shot);
 /* Keeps a reference of its own, unless another thread was quicker. */

@@ -29,6 +29,7 @@ static int can_be_marked_here(void)
 
 static void a_process_is_unmarked_at_first(void)
 {
+    CU_ASSERT_EQUAL(kl_fork_life(), 0);
     CU_ASSERT_FALSE(kl_fork_is_marked());
     CU_ASSERT_FALSE(kl_fork_has_past());
 }
@@ -56,6 +57,30 @@ static void a_marked_process_is_marked_and_may_be_again(void)
     CU_ASSERT_EQUAL(kl_fork_mark(), KL_OK);
     CU_ASSERT_TRUE(kl_fork_is_marked());
     CU_ASSERT_TRUE(kl_fork_has_past());
+}
+
+static unsigned life_of_parent;
+
+static int lives_of_its_own_here(void)
+{
+    UNIT_NEED(kl_fork_life() == 0);
+    UNIT_NEED(kl_fork_mark() == KL_OK);
+    UNIT_NEED(kl_fork_life() != 0 && kl_fork_life() != life_of_parent);
+    if (life_of_parent != 1) return 0;
+    /* And its child. */
+    life_of_parent = kl_fork_life();
+    return unit_in_child(lives_of_its_own_here);
+}
+
+static void each_process_of_a_line_has_a_life_of_its_own(void)
+{
+    CU_ASSERT_EQUAL(kl_fork_mark(), KL_OK);
+    life_of_parent = kl_fork_life();
+    CU_ASSERT_EQUAL(life_of_parent, 1);
+    CU_ASSERT_EQUAL(kl_fork_mark(), KL_OK);
+    CU_ASSERT_EQUAL(kl_fork_life(), life_of_parent);
+    CU_ASSERT_EQUAL(unit_in_child(lives_of_its_own_here), 0);
+    CU_ASSERT_EQUAL(kl_fork_life(), life_of_parent);
 }
 
 static void a_child_is_not_marked_but_has_a_past(void)
@@ -174,7 +199,7 @@ static void what_was_taken_before_a_fork_is_left_on_both_sides(void)
 }
 
 UNIT_MAIN("base/fork", UNIT(a_process_is_unmarked_at_first), UNIT(a_mark_that_cannot_be_made_is_refused_and_leaves_nothing),
-          UNIT(a_marked_process_is_marked_and_may_be_again), UNIT(a_child_is_not_marked_but_has_a_past),
+          UNIT(each_process_of_a_line_has_a_life_of_its_own), UNIT(a_marked_process_is_marked_and_may_be_again), UNIT(a_child_is_not_marked_but_has_a_past),
           UNIT(a_child_may_be_marked_without_its_parent_or_children_noticing), UNIT(a_child_made_behind_the_c_librarys_back_is_not_marked),
           UNIT(who_is_alone_takes_no_lock_and_leaves_none), UNIT(locks_are_taken_and_left_all_of_them),
           UNIT(where_one_is_not_to_be_had_none_is_kept), UNIT(what_was_taken_before_a_fork_is_left_on_both_sides))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * OpenSSL and the arena, counted and made to fail, for tests that link with
+ * OpenSSL, SHA-2 and the arena, counted and made to fail, for tests that link with
  * failing_evp_ldflags. A call that may push an error when it really fails does so here too.
  */
 #ifndef KL_TESTS_UNIT_CRYPTO_FAILING_EVP_H
@@ -10,10 +10,11 @@
 #include <openssl/evp.h>
 
 #include "base/secret.h"
+#include "crypto/sha2.h"
 #include "support.h"
 
-static int live;        /* contexts of OpenSSL and rooms of the arena that were not given back */
-static size_t updates;  /* of ciphers and digests */
+static atomic_int live; /* contexts of OpenSSL, SHA-2 states and rooms of the arena that were not given back */
+static size_t updates;  /* of ciphers */
 static size_t longest;  /* cipher update so far */
 static bool pretends;   /* cipher updates only count */
 static unsigned loaded; /* fetches */
@@ -84,39 +85,44 @@ WRAP(int, EVP_CipherFinal_ex, (EVP_CIPHER_CTX * ctx, unsigned char *out, int *do
     return fails_now() ? 0 : __real_EVP_CipherFinal_ex(ctx, out, done);
 }
 
-WRAP(EVP_MD_CTX *, EVP_MD_CTX_new, (void))
+/* A state that has been begun is to be dropped; a test may want to know of it. */
+static void (*on_state)(const struct kl_sha2 *state);
+
+static inline void note_state(const struct kl_sha2 *state)
 {
-    if (fails_with_an_error()) return NULL;
+    if (state->ops != NULL) return;
     live++;
-    return __real_EVP_MD_CTX_new();
+    if (on_state != NULL) on_state(state);
 }
 
-WRAP(void, EVP_MD_CTX_free, (EVP_MD_CTX * ctx))
+WRAP(enum kl_rc, kl_sha2_begin, (struct kl_sha2 * state, enum kl_hash hash))
 {
-    if (ctx != NULL) live--;
-    __real_EVP_MD_CTX_free(ctx);
+    if (fails_now()) return kl_fail(KL_CRYPTO, "as the test wants it");
+    note_state(state);
+    return __real_kl_sha2_begin(state, hash);
 }
 
-WRAP(int, EVP_MD_CTX_copy_ex, (EVP_MD_CTX * out, const EVP_MD_CTX *in))
+WRAP(enum kl_rc, kl_sha2_update, (struct kl_sha2 * state, struct kl_view in))
 {
-    return fails_with_an_error() ? 0 : __real_EVP_MD_CTX_copy_ex(out, in);
+    return fails_now() ? kl_fail(KL_CRYPTO, "as the test wants it") : __real_kl_sha2_update(state, in);
 }
 
-WRAP(int, EVP_DigestInit_ex2, (EVP_MD_CTX * ctx, const EVP_MD *md, const OSSL_PARAM params[]))
+WRAP(enum kl_rc, kl_sha2_finish, (struct kl_sha2 * state, uint8_t *out))
 {
-    if (md != NULL ? fails_with_an_error() : fails_now()) return 0;
-    return __real_EVP_DigestInit_ex2(ctx, md, params);
+    return fails_now() ? kl_fail(KL_CRYPTO, "as the test wants it") : __real_kl_sha2_finish(state, out);
 }
 
-WRAP(int, EVP_DigestUpdate, (EVP_MD_CTX * ctx, const void *in, size_t len))
+WRAP(enum kl_rc, kl_sha2_copy, (struct kl_sha2 * to, const struct kl_sha2 *from))
 {
-    updates++;
-    return fails_now() ? 0 : __real_EVP_DigestUpdate(ctx, in, len);
+    if (fails_now()) return kl_fail(KL_CRYPTO, "as the test wants it");
+    note_state(to);
+    return __real_kl_sha2_copy(to, from);
 }
 
-WRAP(int, EVP_DigestFinal_ex, (EVP_MD_CTX * ctx, unsigned char *out, unsigned *len))
+WRAP(void, kl_sha2_drop, (struct kl_sha2 * state))
 {
-    return fails_now() ? 0 : __real_EVP_DigestFinal_ex(ctx, out, len);
+    if (state->ops != NULL) live--;
+    __real_kl_sha2_drop(state);
 }
 
 WRAP(void *, kl_arena_new, (size_t size))

@@ -10,10 +10,27 @@
 
 #include "../unit.h"
 #include "base/bytes.h"
+#include "crypto/hash.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define SAME(is, ought) CU_ASSERT_EQUAL(is, ought)
+
+/* The tests twice: with SHA-2 by OpenSSL's functions for it where it has them, and by its providers (crypto/sha2.h). */
+static inline int unit_run_both_ways(const char *suite, const CU_TestInfo *tests, size_t count)
+{
+    int failed = unit_run(suite, tests, count);
+
+    kl_hash_use_providers(true);
+    return unit_run(suite, tests, count) | failed;
+}
+
+#define UNIT_MAIN_BOTH_WAYS(suite, ...)                                          \
+    int main(void)                                                               \
+    {                                                                            \
+        static const CU_TestInfo tests[] = { __VA_ARGS__ };                      \
+        return unit_run_both_ways((suite), tests, sizeof tests / sizeof *tests); \
+    }
 
 /* Runs `body` in a child, so that what it leaves behind in the process is gone; true if it said so. */
 static inline bool in_child(bool (*body)(void))

@@ -94,7 +94,7 @@ static void a_context_is_made_once(void)
     for (int i = 0; i < 50; i++) SAME(run(digest, (struct kl_view){ text, 100 }, 64, out), KL_OK);
     SAME(live, before);
     kl_digest_free(digest);
-    SAME(live, before - 1);
+    SAME(live, before - 2); /* its room, and the state in it */
 }
 
 static void nothing_is_hashed_before_a_start_or_after_the_end(void)
@@ -151,9 +151,9 @@ static void a_message_of_which_any_call_fails_ends_and_works_again(void)
     struct kl_view in = { text, 200 };
 
     SAME(kl_hash_parts(KL_SHA512, &in, 1, right), KL_OK);
-    each_call_fails_in_turn(whole_message, 7);
+    each_call_fails_in_turn(whole_message, 6);
 }
 
-UNIT_MAIN("crypto/digest", UNIT(abc_has_the_digests_that_everybody_knows), UNIT(any_cut_into_parts_gives_what_one_call_gives),
-          UNIT(a_message_begun_in_the_middle_of_another_is_whole), UNIT(a_context_is_made_once),
-          UNIT(nothing_is_hashed_before_a_start_or_after_the_end), UNIT(a_message_of_which_any_call_fails_ends_and_works_again))
+UNIT_MAIN_BOTH_WAYS("crypto/digest", UNIT(abc_has_the_digests_that_everybody_knows), UNIT(any_cut_into_parts_gives_what_one_call_gives),
+                    UNIT(a_message_begun_in_the_middle_of_another_is_whole), UNIT(a_context_is_made_once),
+                    UNIT(nothing_is_hashed_before_a_start_or_after_the_end), UNIT(a_message_of_which_any_call_fails_ends_and_works_again))

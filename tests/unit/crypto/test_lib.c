@@ -298,6 +298,18 @@ static bool seal_and_open(enum kl_aead_algorithm algorithm)
     return good;
 }
 
+static bool hash_by_a_provider(void)
+{
+    struct kl_view text = kl_view_text("text");
+    uint8_t out[64];
+    bool good;
+
+    kl_hash_use_providers(true);
+    good = kl_hmac_parts(KL_SHA512, text, &text, 1, out) == KL_OK;
+    kl_hash_use_providers(false);
+    return good;
+}
+
 static bool hash_and_derive(void)
 {
     struct kl_kdf_params params = { .kdf = KL_KDF_PBKDF2, .passes = 100000 };
@@ -306,7 +318,7 @@ static bool hash_and_derive(void)
     uint8_t out[64];
 
     return kl_hash_parts(KL_SHA512, &text, 1, out) == KL_OK && kl_hkdf(KL_SHA256, text, text, text, out, 64) == KL_OK &&
-           kl_kdf_derive(&params, text, &key) == KL_OK;
+           kl_kdf_derive(&params, text, &key) == KL_OK && hash_by_a_provider();
 }
 
 /* ---- tests ---- */

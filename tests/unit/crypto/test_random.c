@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "base/fork.h"
 #include "support.h"
 
 /* ---- the kernel, as it may also be ---- */
@@ -153,6 +154,7 @@ static void a_secret_that_could_not_be_filled_stays_empty(void)
 
 static void a_uuid_is_of_version_4_and_the_rest_of_it_random(void)
 {
+    enum kl_rc (*kernels)(void *, size_t) = kl_random_source;
     uint8_t uuid[16];
 
     with(WELL);
@@ -166,6 +168,76 @@ static void a_uuid_is_of_version_4_and_the_rest_of_it_random(void)
     SAME(uuid[6], 0x4F);
     SAME(uuid[8], 0xBF);
     SAME(uuid[0] & uuid[5] & uuid[7] & uuid[9] & uuid[15], 0xFF);
+    kl_random_source = kernels;
+}
+
+enum { SERIES = 1000 };
+
+/* What is between the variant's two bits and the end. */
+static uint64_t count_of(const uint8_t uuid[16])
+{
+    uint64_t count = 0;
+
+    for (size_t i = 8; i < 16; i++) count = count << 8 | uuid[i];
+    return count & (UINT64_MAX >> 2);
+}
+
+static void where_a_fork_goes_unnoticed_each_uuid_is_drawn(void)
+{
+    uint8_t uuid[16];
+
+    with(WELL);
+    SAME(kl_fork_life(), 0);
+    for (int i = 0; i < 5; i++) SAME(kl_random_uuid_next(uuid), KL_OK);
+    SAME(calls, 5);
+}
+
+static void without_random_numbers_no_series_begins(void)
+{
+    uint8_t uuid[16];
+
+    SAME(kl_fork_mark(), KL_OK);
+    with(MISSING);
+    SAME(kl_random_uuid_next(uuid), KL_NO_RANDOM);
+    with(WELL);
+    SAME(kl_random_uuid_next(uuid), KL_OK);
+}
+
+static void a_series_draws_once_and_counts(void)
+{
+    uint8_t first[16], uuid[16];
+
+    SAME(kl_fork_mark(), KL_OK);
+    SAME(kl_random_uuid_next(first), KL_OK);
+    with(MISSING);
+    for (uint64_t i = 1; i < SERIES; i++) {
+        SAME(kl_random_uuid_next(uuid), KL_OK);
+        SAME(uuid[6] >> 4, 4);
+        SAME(uuid[8] >> 6, 2);
+        SAME(memcmp(uuid, first, 8), 0);
+        SAME(count_of(uuid), (count_of(first) + i) & (UINT64_MAX >> 2));
+    }
+    SAME(calls, 0);
+}
+
+static uint8_t parents[16];
+
+static bool begins_anew(void)
+{
+    uint8_t uuid[16];
+
+    with(WELL);
+    /* Drawn before the child is marked, and for its own series after. */
+    if (kl_random_uuid_next(uuid) != KL_OK || calls != 1 || memcmp(uuid, parents, 8) == 0) return false;
+    if (kl_fork_mark() != KL_OK || kl_random_uuid_next(uuid) != KL_OK || calls != 2 || memcmp(uuid, parents, 8) == 0) return false;
+    return kl_random_uuid_next(uuid) == KL_OK && calls == 2;
+}
+
+static void a_forked_child_has_a_series_of_its_own(void)
+{
+    SAME(kl_fork_mark(), KL_OK);
+    SAME(kl_random_uuid_next(parents), KL_OK);
+    CU_ASSERT(in_child(begins_anew));
 }
 
 static void a_test_may_bring_its_own_source_and_its_failure_is_kept(void)
@@ -184,4 +256,5 @@ UNIT_MAIN("crypto/random", UNIT(the_whole_length_is_filled), UNIT(two_fills_diff
           UNIT(a_kernel_that_gives_three_bytes_at_a_time_is_asked_until_all_are_there), UNIT(nothing_at_all_is_asked_for_no_bytes),
           UNIT(without_random_numbers_there_are_zeroes_and_an_error), UNIT(a_secret_has_the_length_asked_for),
           UNIT(a_secret_that_could_not_be_filled_stays_empty), UNIT(a_uuid_is_of_version_4_and_the_rest_of_it_random),
-          UNIT(a_test_may_bring_its_own_source_and_its_failure_is_kept))
+          UNIT(a_test_may_bring_its_own_source_and_its_failure_is_kept), UNIT(where_a_fork_goes_unnoticed_each_uuid_is_drawn),
+          UNIT(without_random_numbers_no_series_begins), UNIT(a_series_draws_once_and_counts), UNIT(a_forked_child_has_a_series_of_its_own))

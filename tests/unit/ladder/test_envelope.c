@@ -4,6 +4,7 @@
 #include "../crypto/support.h"
 #include "crypto/lib.h"
 #include "crypto/random.h"
+#include "crypto/sha2.h"
 #include "ladder/internal.h"
 #include "page.h"
 
@@ -12,7 +13,7 @@
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_kl_arena_new(size_t size);
-int __real_EVP_DigestFinal_ex(EVP_MD_CTX *ctx, unsigned char *out, unsigned int *len);
+enum kl_rc __real_kl_sha2_finish(struct kl_sha2 *state, uint8_t *out);
 EVP_CIPHER_CTX *__real_EVP_CIPHER_CTX_new(void);
 int __real_EVP_CipherInit_ex2(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *cipher, const unsigned char *key, const unsigned char *iv, int enc,
                               const OSSL_PARAM params[]);
@@ -20,7 +21,7 @@ int __real_EVP_CipherUpdate(EVP_CIPHER_CTX *ctx, unsigned char *out, int *done, 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_kl_arena_new(size_t size);
-int __wrap_EVP_DigestFinal_ex(EVP_MD_CTX *ctx, unsigned char *out, unsigned int *len);
+enum kl_rc __wrap_kl_sha2_finish(struct kl_sha2 *state, uint8_t *out);
 EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void);
 int __wrap_EVP_CipherInit_ex2(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *cipher, const unsigned char *key, const unsigned char *iv, int enc,
                               const OSSL_PARAM params[]);
@@ -41,9 +42,9 @@ void *__wrap_kl_arena_new(size_t size)
     return fails_now() ? NULL : __real_kl_arena_new(size);
 }
 
-int __wrap_EVP_DigestFinal_ex(EVP_MD_CTX *ctx, unsigned char *out, unsigned int *len)
+enum kl_rc __wrap_kl_sha2_finish(struct kl_sha2 *state, uint8_t *out)
 {
-    return fails_now() ? 0 : __real_EVP_DigestFinal_ex(ctx, out, len);
+    return fails_now() ? KL_CRYPTO : __real_kl_sha2_finish(state, out);
 }
 
 EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void)

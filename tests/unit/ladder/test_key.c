@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "../unit.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "crypto/lib.h"
@@ -102,6 +103,62 @@ static void the_same_request_gives_the_same_key(void)
     CU_ASSERT(kl_derive_value(parent, &request, &b) == KL_OK);
     CU_ASSERT(kl_secret_equal(&a, &b));
     kl_key_put(parent);
+}
+
+/* The derive subkey and what is extracted from it stay with the key: 32 bytes each, and no more than once. */
+static void what_all_children_come_from_is_made_once_and_goes_with_the_key(void)
+{
+    size_t before = kl_arena_stats().used;
+    struct kl_key *parent = make_key(KL_LEVEL_FEK, 1);
+    size_t alone = kl_arena_stats().used;
+    struct kl_request request = rek("4711");
+
+    for (int i = 0; i < 3; i++) {
+        KL_AUTO(kl_secret) value = { 0 };
+
+        CU_ASSERT(kl_derive_value(parent, &request, &value) == KL_OK);
+        kl_secret_clear(&value);
+        CU_ASSERT_EQUAL(kl_arena_stats().used, alone + 64);
+    }
+    kl_key_put(parent);
+    CU_ASSERT_EQUAL(kl_arena_stats().used, before);
+}
+
+enum { THREADS = 8 };
+static struct kl_key *shared;
+static pthread_barrier_t all;
+
+static void *derive_at_once(void *out)
+{
+    struct kl_request request = rek("4711");
+
+    pthread_barrier_wait(&all);
+    return kl_derive_value(shared, &request, out) == KL_OK ? out : NULL;
+}
+
+static void threads_that_derive_first_at_once_get_the_same_key(void)
+{
+    size_t before = kl_arena_stats().used;
+
+    for (int round = 0; round < 50; round++) {
+        struct kl_secret values[THREADS] = { 0 };
+        pthread_t threads[THREADS];
+
+        shared = make_key(KL_LEVEL_FEK, 9);
+        pthread_barrier_init(&all, NULL, THREADS);
+        for (size_t i = 0; i < THREADS; i++) CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, derive_at_once, &values[i]), 0);
+        for (size_t i = 0; i < THREADS; i++) {
+            void *made = NULL;
+
+            CU_ASSERT_EQUAL(pthread_join(threads[i], &made), 0);
+            CU_ASSERT_PTR_NOT_NULL(made);
+            CU_ASSERT(kl_secret_equal(&values[i], &values[0]));
+        }
+        for (size_t i = 0; i < THREADS; i++) kl_secret_clear(&values[i]);
+        pthread_barrier_destroy(&all);
+        kl_key_put(shared);
+    }
+    CU_ASSERT_EQUAL(kl_arena_stats().used, before);
 }
 
 static void a_record_id_is_1_to_1024_bytes(void)
@@ -272,6 +329,8 @@ int main(void)
 {
     static const CU_TestInfo tests[] = { UNIT(no_two_different_requests_give_the_same_key),
                                          UNIT(the_same_request_gives_the_same_key),
+                                         UNIT(what_all_children_come_from_is_made_once_and_goes_with_the_key),
+                                         UNIT(threads_that_derive_first_at_once_get_the_same_key),
                                          UNIT(a_record_id_is_1_to_1024_bytes),
                                          UNIT(a_record_key_and_a_free_key_have_no_children),
                                          UNIT(a_ladder_key_of_another_size_is_refused),

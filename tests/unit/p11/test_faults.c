@@ -19,6 +19,7 @@
 #include "base/secret.h"
 #include "crypto/lib.h"
 #include "crypto/passphrase.h"
+#include "crypto/sha2.h"
 #include "keyladder/pkcs11.h"
 
 /* --- the faults --- */

@@ -106,6 +106,28 @@ static void a_slot_that_was_not_needed_is_used_for_the_next(void)
     kl_slot_drop(NULL);
 }
 
+static void a_slot_that_is_killed_and_given_up_in_one_step_is_gone_and_used_again(void)
+{
+    CK_OBJECT_HANDLE handle, next;
+    struct kl_object *object = live(&handle), *other;
+
+    CU_ASSERT_PTR_EQUAL(kl_slot_get(handle), object);
+    kl_slot_kill_held(object);
+    CU_ASSERT_PTR_NULL(kl_slot_get(handle));
+    other = live(&next);
+    CU_ASSERT_PTR_EQUAL(other, object);
+    CU_ASSERT_NOT_EQUAL(next, handle);
+    /* But not while somebody else has it. */
+    kl_slot_hold(other);
+    kl_slot_hold(other);
+    kl_slot_kill_held(other);
+    CU_ASSERT_PTR_NULL(kl_slot_get(next));
+    object = live(&handle);
+    CU_ASSERT_PTR_NOT_EQUAL(object, other);
+    kl_slot_put(other);
+    kl_slot_kill(object);
+}
+
 static _Atomic CK_OBJECT_HANDLE shared_handle;
 static _Atomic bool stop;
 static _Atomic int wrong;
@@ -168,6 +190,12 @@ static void a_child_finds_nothing_by_its_parents_handles(void)
 {
     struct kl_object *objects[64];
 
+    /* One slot has had many tenants by then, all by the short way. */
+    for (size_t i = 0; i < ROUNDS; i++) {
+        CK_OBJECT_HANDLE handle;
+
+        kl_slot_kill(live(&handle));
+    }
     for (size_t i = 0; i < 64; i++) objects[i] = live(&parents[i]);
     CU_ASSERT_EQUAL(unit_in_child(in_child), 0);
     for (size_t i = 0; i < 64; i++) {
@@ -364,8 +392,8 @@ static void without_memory_there_is_no_slot_and_the_next_try_gets_it(void)
 UNIT_MAIN("token/slot", UNIT(any_number_may_be_looked_at), UNIT(a_handle_finds_its_object_and_no_other),
           UNIT(a_handle_is_never_0_and_never_used_again), UNIT(a_killed_object_stays_for_those_who_hold_it),
           UNIT(a_guessed_handle_does_not_find_what_is_on_its_way_out), UNIT(a_slot_that_was_not_needed_is_used_for_the_next),
-          UNIT(readers_never_get_the_next_tenant), UNIT(a_child_finds_nothing_by_its_parents_handles),
-          UNIT(a_snapshot_gives_back_the_record_it_was_made_of), UNIT(room_that_is_too_small_is_not_overrun),
-          UNIT(a_snapshot_keeps_the_first_key_it_is_given), UNIT(an_index_finds_all_under_a_key_while_it_grows_and_shrinks),
-          UNIT(keys_that_differ_in_length_or_last_byte_lie_apart), UNIT(a_record_that_fits_no_snapshot_is_refused),
-          UNIT(without_memory_there_is_no_slot_and_the_next_try_gets_it))
+          UNIT(a_slot_that_is_killed_and_given_up_in_one_step_is_gone_and_used_again), UNIT(readers_never_get_the_next_tenant),
+          UNIT(a_child_finds_nothing_by_its_parents_handles), UNIT(a_snapshot_gives_back_the_record_it_was_made_of),
+          UNIT(room_that_is_too_small_is_not_overrun), UNIT(a_snapshot_keeps_the_first_key_it_is_given),
+          UNIT(an_index_finds_all_under_a_key_while_it_grows_and_shrinks), UNIT(keys_that_differ_in_length_or_last_byte_lie_apart),
+          UNIT(a_record_that_fits_no_snapshot_is_refused), UNIT(without_memory_there_is_no_slot_and_the_next_try_gets_it))
