@@ -20,7 +20,7 @@ struct kl_ladder;
 
 /*
  * Leave for 1 to `most` encryptions under the version `id` of a stored key: what the process has reserved, or of a new
- * reservation, which is durable before this returns. What is not used comes back by kl_budget_return. Under `on_expiry = serve` a
+ * reservation, which every process sees before this returns (the disk takes it later: a power failure may undo it). What is not used comes back by kl_budget_return. Under `on_expiry = serve` a
  * used-up budget, and a store that cannot be written, are told to the log and go on. KL_BUDGET: used up. KL_KEY_HANDLE: the version was
  * destroyed. KL_NOT_LOGGED_IN, KL_INTEGRITY, KL_STORE….
  */

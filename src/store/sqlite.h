@@ -57,7 +57,7 @@ struct kl_sqlite {
     bool read_only;
     bool has_budgets; /* tables for counts of encryptions; a store from before there were any may be read-only */
     bool writing;     /* in a write transaction */
-    bool is_hasty;    /* commits do not wait for the disk (kl_sqlite_set_waiting) */
+    bool is_counting; /* in one that need not wait for the disk (KL_BEGIN_COUNT) */
     struct kl_mark mark;
 };
 
@@ -67,9 +67,6 @@ KL_MUST_USE enum kl_rc kl_sqlite_rc(struct kl_sqlite *sqlite, int code, const ch
 KL_MUST_USE enum kl_rc kl_sqlite_run(struct kl_sqlite *sqlite, const char *text, const char *doing);
 /* The first column of the first row of a query, as a number. */
 KL_MUST_USE enum kl_rc kl_sqlite_number(struct kl_sqlite *sqlite, const char *text, int64_t *number);
-
-/* Whether the commits to come wait until the disk has them; outside a transaction. */
-KL_MUST_USE enum kl_rc kl_sqlite_set_waiting(struct kl_sqlite *sqlite, bool waits);
 
 /* Opens the file at sqlite->path and makes sure that it is a store: sqlite_open.c. */
 KL_MUST_USE enum kl_rc kl_sqlite_open(struct kl_sqlite *sqlite, enum kl_store_mode mode, int64_t timeout);

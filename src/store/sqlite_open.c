@@ -221,15 +221,6 @@ static enum kl_rc configure(struct kl_sqlite *sqlite)
                          "configure");
 }
 
-enum kl_rc kl_sqlite_set_waiting(struct kl_sqlite *sqlite, bool waits)
-{
-    if (sqlite->is_hasty != waits) return KL_OK;
-    /* Not undone at the end, where it could fail: who needs the other next asks for it. */
-    KL_TRY(kl_sqlite_run(sqlite, waits ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", "choose how to commit"));
-    sqlite->is_hasty = !waits;
-    return KL_OK;
-}
-
 static enum kl_rc use_log(struct kl_sqlite *sqlite)
 {
     sqlite3_stmt *statement = NULL;

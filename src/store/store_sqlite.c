@@ -354,12 +354,10 @@ static enum kl_rc sqlite_begin(struct kl_backend *backend, enum kl_begin kind)
     KL_TRY(kl_sqlite_check_place(sqlite));
     end_transaction(sqlite);
     if (kind == KL_BEGIN_READ) mend_mark(sqlite);
-    if (kind != KL_BEGIN_READ) {
-        if (sqlite->read_only) return kl_fail(KL_STORE_READ_ONLY, "%s cannot be written", sqlite->path);
-        KL_TRY(kl_sqlite_set_waiting(sqlite, kind == KL_BEGIN_WRITE));
-    }
+    if (kind != KL_BEGIN_READ && sqlite->read_only) return kl_fail(KL_STORE_READ_ONLY, "%s cannot be written", sqlite->path);
     KL_TRY(run(sqlite, kind == KL_BEGIN_READ ? KL_SQL_BEGIN : KL_SQL_BEGIN_WRITE, "begin a transaction"));
     sqlite->writing = kind != KL_BEGIN_READ;
+    sqlite->is_counting = kind == KL_BEGIN_COUNT;
     kl_mark_follow(&sqlite->mark, sqlite->epoch_path);
     rc = take_snapshot(sqlite);
     if (rc != KL_OK) {
@@ -379,9 +377,11 @@ static enum kl_rc sqlite_commit(struct kl_backend *backend, struct kl_commit *co
     if (!sqlite->writing) return run(sqlite, KL_SQL_COMMIT, "end a transaction");
     if (commit == NULL) {
         kl_mark_mend(&sqlite->mark);
-        KL_TRY(run(sqlite, KL_SQL_COMMIT, "commit"));
-        sqlite->writing = false;
-        return KL_OK;
+        kl_vfs_set_hasty(sqlite->db, sqlite->is_counting);
+        rc = run(sqlite, KL_SQL_COMMIT, "commit");
+        kl_vfs_set_hasty(sqlite->db, false);
+        if (rc == KL_OK) sqlite->writing = false;
+        return rc;
     }
     made.before = kl_mark_raise(&sqlite->mark);
     rc = run(sqlite, KL_SQL_COMMIT, "commit");

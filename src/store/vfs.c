@@ -12,7 +12,7 @@
 #include "store/file.h"
 #include "store/sqlite.h"
 
-enum { SECTOR = 4096, GATHERED_MOST = 128 * 1024 };
+enum { SECTOR = 4096, GATHERED_MOST = 128 * 1024, SET_HASTY = 0x4B4C0001 /* an operation of vfs_control */ };
 
 static sqlite3_vfs *system_vfs; /* SQLite's own, for its clock, its sleep and its random numbers */
 static _Thread_local enum kl_rc refused;
@@ -154,9 +154,15 @@ static int name_file(struct kl_vfs_file *file)
     return SQLITE_OK;
 }
 
+/*
+ * A commit that is hasty has been written, where every process sees it, and the disk takes it when it likes, with the next commit
+ * that waits at the latest. A commit's frames have just been gathered, behind the log's header; where there are none, it is a
+ * checkpoint that asks, and what begins the log is its header: those two wait, whoever asks.
+ */
 static int vfs_sync(sqlite3_file *base, int flags)
 {
     struct kl_vfs_file *file = of(base);
+    bool is_commit = file->gather.len > 0 && file->gather.at > 0;
     int code = file->gather.failed;
 
     (void)flags;
@@ -164,6 +170,7 @@ static int vfs_sync(sqlite3_file *base, int flags)
     if (file->fd < 0 || code != SQLITE_OK) return code;
     code = write_gathered(file);
     if (code != SQLITE_OK) return code;
+    if (file->is_hasty && is_commit) return SQLITE_OK;
     if (kl_disk->sync(file->fd) != 0) return no_room(errno, SQLITE_IOERR_FSYNC);
     return name_file(file);
 }
@@ -190,6 +197,10 @@ static int has_moved(const struct kl_vfs_file *file)
 
 static int vfs_control(sqlite3_file *base, int operation, void *argument)
 {
+    if (operation == SET_HASTY) {
+        if (of(base)->log != NULL) of(base)->log->is_hasty = *(bool *)argument;
+        return SQLITE_OK;
+    }
     if (operation == SQLITE_FCNTL_LOCKSTATE) {
         *(int *)argument = of(base)->level;
         return SQLITE_OK;
@@ -371,6 +382,13 @@ const char *kl_vfs_name(void)
 
     pthread_once(&once, enrol);
     return system_vfs == NULL ? NULL : name;
+}
+
+void kl_vfs_set_hasty(sqlite3 *db, bool is_hasty)
+{
+    int code = sqlite3_file_control(db, "main", SET_HASTY, &is_hasty);
+
+    (void)code; /* a database of ours is told, and there is no other */
 }
 
 enum kl_rc kl_vfs_refusal(void)

@@ -25,6 +25,8 @@
 const char *kl_vfs_name(void);
 /* Why the last file was not opened in this thread, KL_OK if it was; kl_fail_words() has the words. Asking forgets. */
 KL_MUST_USE enum kl_rc kl_vfs_refusal(void);
+/* Whether the commits to come are only written and not waited for (vfs.c, vfs_sync). Cannot fail. */
+void kl_vfs_set_hasty(sqlite3 *db, bool is_hasty);
 
 /* The index of the write-ahead log, shared by all processes. */
 struct kl_vfs_shm {
@@ -57,6 +59,7 @@ struct kl_vfs_file {
     int fd;           /* -1: a log that is not there and cannot be made; it reads as empty */
     int level;        /* SQLITE_LOCK_… */
     bool read_only;
+    bool is_hasty;                /* of a log: kl_vfs_set_hasty */
     bool is_named;                /* in its directory, for good; a log is not until it is first synced */
     struct kl_vfs_shm shm;        /* of a database */
     struct kl_vfs_file *log;      /* of a database: its log, if it is open */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Counts of encryptions: durable before they are handed out, quiet, and not to be changed, taken out or put back from outside. */
+/* Counts of encryptions: seen by every process before they are handed out, quiet, and not to be changed, taken out or put back from outside. */
 #include "store/store.h"
 
 #include "../unit.h"

@@ -349,6 +349,46 @@ static void reading_waits_for_no_disk_and_the_first_commit_makes_the_log_durable
     fixture_end(&f);
 }
 
+static void take_one(struct fixture *f, const struct kl_row *row)
+{
+    uint64_t got = 0, used = 0;
+
+    CU_ASSERT_EQUAL(kl_store_budget_take(f->store, row->id, 1, INT64_MAX, &got, &used), KL_OK);
+}
+
+/* A count is written and not waited for; a change of keys is, and so is the log that a checkpoint copies from. */
+static void counting_waits_for_no_disk_but_checkpoints_and_changes_do(void)
+{
+    struct kl_disk counting = kl_disk_system;
+    struct fixture f;
+    struct kl_row row = fixture_row(1), other = fixture_row(2);
+    uint64_t used = 0;
+    unsigned takes = 0;
+
+    fixture_begin(&f);
+    CU_ASSERT_EQUAL(fixture_add(f.store, &row), KL_OK);
+    take_one(&f, &row);
+    counting.sync = count_sync;
+    kl_disk = &counting;
+    files_synced = directories_synced = 0;
+    for (; takes < 20; takes++) take_one(&f, &row);
+    CU_ASSERT(files_synced == 0 && directories_synced == 0);
+    CU_ASSERT_EQUAL(fixture_add(f.store, &other), KL_OK);
+    CU_ASSERT(files_synced > 0);
+    files_synced = 0;
+    while (files_synced == 0 && takes < 2000) {
+        take_one(&f, &row);
+        takes++;
+    }
+    /* The log and the database. */
+    CU_ASSERT(files_synced >= 2 && takes > 100);
+    kl_disk = &kl_disk_system;
+    CU_ASSERT_EQUAL(kl_store_budget(f.store, row.id, &used), KL_OK);
+    CU_ASSERT_EQUAL(used, takes + 1);
+    CU_ASSERT_EQUAL(fixture_check(f.store, NULL), 0);
+    fixture_end(&f);
+}
+
 static void a_file_that_sqlite_wants_for_a_while_is_refused(void)
 {
     sqlite3 *db = NULL;
@@ -374,4 +414,5 @@ UNIT_MAIN("store/vfs", UNIT(while_we_write_sqlite_may_not), UNIT(while_sqlite_wr
           UNIT(sqlite_cannot_take_the_whole_file_while_we_have_it_open), UNIT(we_closing_leave_sqlite_its_log),
           UNIT(a_transaction_that_sqlite_died_in_is_rolled_back_by_us), UNIT(a_log_that_sqlite_died_with_is_recovered_by_us),
           UNIT(a_log_that_we_died_with_is_recovered_by_sqlite), UNIT(a_file_that_sqlite_wants_for_a_while_is_refused),
-          UNIT(reading_waits_for_no_disk_and_the_first_commit_makes_the_log_durable))
+          UNIT(reading_waits_for_no_disk_and_the_first_commit_makes_the_log_durable),
+          UNIT(counting_waits_for_no_disk_but_checkpoints_and_changes_do))
