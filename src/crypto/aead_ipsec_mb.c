@@ -105,7 +105,8 @@ static const struct calls *calls_load(void)
     const struct calls *first = NULL;
     struct calls *mine = library ? calls_make(library, &fault) : NULL;
 
-    if (!mine) kl_log(KL_LOG_INFO, "engine ipsec-mb is not used: %s: %s", LIBRARY, fault);
+    /* That it is not installed is nobody's fault; that it is of no use where it is, somebody should know. */
+    if (!mine) kl_log(library ? KL_LOG_WARNING : KL_LOG_INFO, "engine ipsec-mb is not used: %s: %s", LIBRARY, fault);
     if (atomic_compare_exchange_strong(&known, &first, mine ? mine : &absent)) return mine ? mine : &absent;
     free(mine);
     return first;

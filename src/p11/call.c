@@ -46,7 +46,7 @@ static const struct {
     { KL_STORE_BUSY, KL_LOG_ERROR },
     { KL_STORE_FULL, KL_LOG_ERROR },
     { KL_STORE_READ_ONLY, KL_LOG_WARNING },
-    { KL_STORE_NEWER, KL_LOG_ERROR },
+    { KL_STORE_OTHER, KL_LOG_ERROR },
     { KL_REENTERED, KL_LOG_WARNING },
 };
 

@@ -67,8 +67,14 @@ static enum kl_rc check_version(const char *path, uint32_t application, int64_t 
 {
     if (application != KL_SQLITE_APPLICATION) return kl_fail(KL_INTEGRITY, "%s is a database of something else, not of keyladder", path);
     if (version > KL_STORE_FORMAT) {
-        return kl_fail(KL_STORE_NEWER, "%s has format %lld, this keyladder knows up to %d; it was not touched", path, (long long)version,
+        return kl_fail(KL_STORE_OTHER, "%s has format %lld, this keyladder knows up to %d; it was not touched", path, (long long)version,
                        KL_STORE_FORMAT);
+    }
+    if (version == 1) {
+        return kl_fail(
+            KL_STORE_OTHER,
+            "%s has format 1, of a keyladder before its first release; this one has format %d and cannot read it; it was not touched", path,
+            KL_STORE_FORMAT);
     }
     if (version < 1) return kl_fail(KL_INTEGRITY, "%s says that it has format %lld, which never was", path, (long long)version);
     return KL_OK;

@@ -25,7 +25,7 @@
 #define KL_STORE_GROUPS 64
 #define KL_STORE_RECORD_MAX 65536
 #define KL_STORE_RECORD_NAME_MAX 128
-#define KL_STORE_FORMAT 1
+#define KL_STORE_FORMAT 2
 
 struct kl_store;
 struct kl_txn;
@@ -38,7 +38,7 @@ enum kl_store_mode {
 /*
  * Opens `uri` ("sqlite:/absolute/path"). No network, no key. timeout: ns that a call may wait
  * for another process's transaction. KL_NOT_FOUND; KL_PERMISSION (file or directory that others
- * can write, a symbolic or hard link, another owner); KL_STORE_NEWER; KL_INTEGRITY (not a
+ * can write, a symbolic or hard link, another owner); KL_STORE_OTHER; KL_INTEGRITY (not a
  * keyladder store, schema changed); KL_STORE, KL_STORE_BUSY, KL_CONFIG (uri).
  * A file system that is read-only is opened for reading; writes then give KL_STORE_READ_ONLY.
  * A process opens a store once at a time (KL_STORE), and leaves its files to this: closing any descriptor

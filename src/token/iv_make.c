@@ -7,6 +7,7 @@
 #include "token/aead_op.h"
 #include "token/policy.h"
 #include "token/session.h"
+#include "token/shelf.h"
 
 #define RANDOM_BITS 96  /* SP 800-38D 8.2.2: a random field has at least these */
 #define NUMBERS 64      /* of a key's counter that an operation takes at a time */
@@ -50,7 +51,13 @@ KL_COLD enum kl_rc kl_iv_judge(const struct kl_op *op, bool is_aead, struct kl_v
 /* By counting on from a random one where the mode allows that. */
 static KL_COLD enum kl_rc draw(struct kl_op *op, bool is_aead, uint8_t *iv, size_t len)
 {
-    return is_aead && len == KL_IV_USUAL ? kl_iv_run_next(&op->ivs, iv) : kl_random_fill(iv, len);
+    int64_t now = kl_shelf_second();
+
+    if (!is_aead || len != KL_IV_USUAL) return kl_random_fill(iv, len);
+    /* Where a whole machine is copied as it runs, both copies count on, but not for long. */
+    if (op->ivs_second != now) op->ivs.left = 0;
+    op->ivs_second = now;
+    return kl_iv_run_next(&op->ivs, iv);
 }
 
 enum kl_rc kl_iv_choose(struct kl_op *op, bool is_aead, uint8_t *iv, size_t len, void *theirs)

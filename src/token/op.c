@@ -197,8 +197,7 @@ static enum kl_rc attach(struct kl_session *session, struct kl_op *op, const str
         hold->shot = NULL;
     }
     op->second = kl_shelf_second();
-    /* Once a second at most: where a whole machine is copied as it runs, both copies count on, but not for long. */
-    op->ivs.left = 0;
+    op->ivs.left = 0; /* as in iv_make.c, for envelopes */
     return KL_OK;
 }
 

@@ -53,6 +53,7 @@ struct kl_op {
     int64_t second;       /* kl_shelf_second() when object and policy were last looked at */
     uint8_t row[16];      /* the key's row id */
     struct kl_iv_run ivs; /* that the token makes */
+    int64_t ivs_second;   /* in which they were drawn */
     uint64_t iv_number;   /* the next of those that it has of the key's counter */
     uint32_t iv_numbers_left;
     struct kl_session *session;

@@ -222,14 +222,17 @@ static void a_newer_store_is_refused_and_not_touched(void)
     struct stat after;
 
     begin(&f);
-    CU_ASSERT(fixture_meddle(&f, "PRAGMA user_version = 2; CREATE TABLE novelty(x)"));
+    CU_ASSERT(fixture_meddle(&f, "PRAGMA user_version = 3; CREATE TABLE novelty(x)"));
     CU_ASSERT_EQUAL(stat(f.path, &before), 0);
-    CU_ASSERT_EQUAL(fixture_open(&f), KL_STORE_NEWER);
-    CU_ASSERT(words_have("format 2"));
-    CU_ASSERT_EQUAL(kl_store_open(f.uri, KL_STORE_CREATE, FIXTURE_TIMEOUT, &f.store), KL_STORE_NEWER);
+    CU_ASSERT_EQUAL(fixture_open(&f), KL_STORE_OTHER);
+    CU_ASSERT(words_have("format 3"));
+    CU_ASSERT_EQUAL(kl_store_open(f.uri, KL_STORE_CREATE, FIXTURE_TIMEOUT, &f.store), KL_STORE_OTHER);
     CU_ASSERT_EQUAL(stat(f.path, &after), 0);
     CU_ASSERT(before.st_mtim.tv_sec == after.st_mtim.tv_sec && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
     CU_ASSERT_NOT_EQUAL(access(fixture_path(&f, "-wal"), F_OK), 0);
+    CU_ASSERT(fixture_meddle(&f, "PRAGMA user_version = 1"));
+    CU_ASSERT_EQUAL(fixture_open(&f), KL_STORE_OTHER);
+    CU_ASSERT(words_have("format 1"));
     CU_ASSERT(fixture_meddle(&f, "PRAGMA user_version = -1"));
     CU_ASSERT_EQUAL(fixture_open(&f), KL_INTEGRITY);
     CU_ASSERT(fixture_meddle(&f, "PRAGMA user_version = 0"));
@@ -296,7 +299,7 @@ static void other_page_sizes_and_encodings_are_refused(void)
 
         fixture_begin_closed(&f);
         fixture_write_file(f.path, "", 0);
-        snprintf(sql, sizeof sql, "%s; CREATE TABLE t(x); PRAGMA application_id = %d; PRAGMA user_version = 1", made[i],
+        snprintf(sql, sizeof sql, "%s; CREATE TABLE t(x); PRAGMA application_id = %d; PRAGMA user_version = 2", made[i],
                  KL_SQLITE_APPLICATION);
         CU_ASSERT(fixture_meddle(&f, sql));
         CU_ASSERT_EQUAL(kl_store_open(f.uri, KL_STORE_EXISTING, FIXTURE_TIMEOUT, &store), KL_INTEGRITY);

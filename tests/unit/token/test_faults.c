@@ -41,12 +41,14 @@ static bool strikes(const char *name, enum kl_rc rc)
     return true;
 }
 
-#define WRAP(name, parameters, arguments, failure)                            \
-    enum kl_rc __real_##name parameters;                                      \
-    enum kl_rc __wrap_##name parameters;                                      \
-    enum kl_rc __wrap_##name parameters                                       \
-    {                                                                         \
-        return strikes(#name, failure) ? (failure) : __real_##name arguments; \
+/* The linker does not see whether the parameters are still those of the function. */
+#define WRAP(name, parameters, arguments, failure)                                                                               \
+    _Static_assert(_Generic(&(name), enum kl_rc(*) parameters : 1, default : 0), "the function " #name " has other parameters"); \
+    enum kl_rc __real_##name parameters;                                                                                         \
+    enum kl_rc __wrap_##name parameters;                                                                                         \
+    enum kl_rc __wrap_##name parameters                                                                                          \
+    {                                                                                                                            \
+        return strikes(#name, failure) ? (failure) : __real_##name arguments;                                                    \
     }
 #include "wraps.def"
 #undef WRAP
