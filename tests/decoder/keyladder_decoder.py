@@ -83,7 +83,7 @@ class Fields:
 
     def version(self):
         version = self.number(1)
-        if version != 2:
+        if version != 1:
             raise Refused(f"{self.what} is of version {version}, and this decoder knows version 1")
 
     def end(self):
@@ -502,7 +502,7 @@ class Store:
         kind, version = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         if kind != 0x4B4C4144:
             raise Refused("this database is no keyladder store (its application_id is another)")
-        if version != 1:
+        if version != 2:
             raise Refused(f"the store has format {version}, and this decoder knows format 2")
         names = [field.name for field in dataclasses.fields(Row)]
         self.rows = {}
