@@ -283,6 +283,8 @@ void kl_session_forget_idle(const struct kl_session *mine)
     CK_ULONG looks = count < LOOKS ? count : LOOKS;
     size_t freed = 0;
 
+    /* not reached: `mine` is one. */
+    if (count == 0) return;
     pthread_mutex_lock(&table_lock);
     for (CK_ULONG i = 0; freed < FEW && i < 2 * looks; i++) {
         struct kl_session *session = slot_at(hand++ % count);
