@@ -320,6 +320,7 @@ static enum kl_rc stream(struct kl_op *op, struct kl_view in, struct kl_out *out
 
     out->len = in.len;
     if (in.len == 0) return KL_OK;
+    /* not reached: or seldom, when another operation of the session has used it since the Init. */
     if (!state->is_used) KL_TRY(kl_iv_ring_use(op->session, op->row, &state->seen));
     state->is_used = true;
     state->left -= in.len;

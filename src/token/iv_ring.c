@@ -174,6 +174,7 @@ enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_I
     /* A ring is never given back, and that of another session or key has moved on. */
     if (ring->used != seen->used || session->ivs->rings[0] != ring) {
         ring = find_ring(session, key);
+        /* not reached: the check has made one, or there are as many as there can be. */
         KL_CHECK(ring, KL_MEMORY);
         KL_TRY(refuse_used(ring, &seen->iv));
     }

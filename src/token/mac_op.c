@@ -105,6 +105,7 @@ static enum kl_rc final(struct kl_op *op, struct kl_out *out)
     uint8_t mac[KL_MAC_MAX];
     enum kl_rc rc;
 
+    /* not reached: or seldom, when another operation of the session has used it since the Init. */
     if (state->iv_len > 0) KL_TRY(kl_iv_ring_use(op->session, op->row, &state->seen));
     rc = kl_mac_finish(state->mac, mac);
     if (rc == KL_OK) {

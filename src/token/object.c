@@ -224,9 +224,9 @@ enum kl_rc kl_object_bind_family(struct kl_hold *hold, uint8_t family)
 
 static enum kl_rc may_destroy(const struct kl_session *session, const struct kl_hold *hold)
 {
-    struct kl_deed deed = { .kind = KL_DEED_DESTROY, .key = &hold->record, .is_token = hold->is_token };
+    struct kl_deed deed = { .kind = KL_DEED_DESTROY, .key = &hold->record, .is_token = true };
 
-    KL_CHECK(!hold->is_token || session->is_rw, KL_SESSION_READ_ONLY);
+    KL_CHECK(session->is_rw, KL_SESSION_READ_ONLY);
     return kl_policy_judge(policy_of(session), &deed);
 }
 

@@ -50,13 +50,6 @@ static enum kl_rc add_segment(uint32_t number)
     return KL_OK;
 }
 
-static void note_generation(uint64_t generation)
-{
-    uint64_t highest = atomic_load_explicit(&highest_generation, memory_order_relaxed);
-
-    while (generation > highest && !atomic_compare_exchange_weak(&highest_generation, &highest, generation + RAISE)) continue;
-}
-
 static enum kl_rc take_slot(struct kl_object **out)
 {
     struct kl_object *object = first_free ? slot_at(first_free - 1) : NULL;
@@ -133,6 +126,7 @@ enum kl_rc kl_slot_new(struct kl_object **out)
 
 void kl_slot_drop(struct kl_object *object)
 {
+    uint64_t highest = atomic_load_explicit(&highest_generation, memory_order_relaxed);
     uint64_t generation;
 
     if (!object) return;
@@ -140,7 +134,7 @@ void kl_slot_drop(struct kl_object *object)
     kl_snapshot_put(atomic_load_explicit(&object->shot, memory_order_relaxed));
     atomic_store_explicit(&object->shot, NULL, memory_order_relaxed);
     object->token = NULL;
-    note_generation(generation);
+    while (generation > highest && !atomic_compare_exchange_weak(&highest_generation, &highest, generation + RAISE)) continue;
     /* A slot whose generations are used up is never handed out again. */
     if (generation < GENERATION_MAX) give_slot(object);
 }

@@ -23,6 +23,7 @@
 #include "token/mech.h"
 #include "token/policy.h"
 #include "token/shelf.h"
+#include "token/slot.h"
 #include "token/wrap.h"
 
 /* --- the faults --- */
@@ -385,6 +386,9 @@ static enum kl_rc derivations(void)
 
     KL_TRY(derive_one(&by_hkdf, base, true));
     hkdf.ulSaltType = CKF_HKDF_SALT_NULL;
+    hkdf.bExpand = CK_FALSE;
+    KL_TRY(derive_one(&by_hkdf, base, true));
+    hkdf.bExpand = CK_TRUE;
     KL_TRY(derive_one(&by_hkdf, table, false));
     KL_TRY(derive_one(&data, base, true));
     return derive_one(&by_counter, base, true);
