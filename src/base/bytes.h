@@ -36,6 +36,8 @@ void *kl_lines_new(size_t size);
 
 /* Equality of public bytes. */
 bool kl_view_is(struct kl_view a, struct kl_view b);
+/* Have they a byte of memory in common? */
+bool kl_view_touches(struct kl_view a, struct kl_view b);
 /* Equality in time that depends on the length alone. */
 bool kl_bytes_equal(const void *a, const void *b, size_t len);
 /* Bytes of the well-formed UTF-8 character that the view begins with (1 to 4), 0 if there is none. */

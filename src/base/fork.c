@@ -84,9 +84,10 @@ enum { SPINS = 2000 };
 /* A child copies every page that it writes to, and a lock's is one; a server that forks a child a client seldom has threads. */
 static _Thread_local bool took_none;
 
+/* A signal handler may fork in the middle of a call of ours, and with locks that its own thread holds. */
 bool kl_fork_is_alone(void)
 {
-    return is_single_threaded;
+    return is_single_threaded && !kl_thread()->is_inside;
 }
 
 static bool take(void *user, pthread_mutex_t *lock)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 
 #define LIBRARY "libIPSec_MB.so.1"
 #define IV_LEN 12
@@ -130,9 +131,13 @@ static const uint8_t *bytes_of(struct kl_view view)
     return view.len > 0 ? view.data : nothing;
 }
 
-static enum kl_rc compare(const uint8_t *made, const uint8_t *tag, size_t len)
+/* The right tag of a forged text is not for anybody to find. */
+static enum kl_rc compare(uint8_t made[KL_AEAD_TAG_MAX], const uint8_t *tag, size_t len)
 {
-    return kl_bytes_equal(made, tag, len) ? KL_OK : KL_CIPHERTEXT;
+    bool is_right = kl_bytes_equal(made, tag, len);
+
+    if (!is_right) kl_wipe(made, KL_AEAD_TAG_MAX);
+    return is_right ? KL_OK : KL_CIPHERTEXT;
 }
 
 /* --- AES-GCM ------------------------------------------------------------- */

@@ -184,6 +184,7 @@ static void add(const struct kl_ladder *ladder, struct kl_budget *budget, const 
 {
     /* Evicted meanwhile, it owes nothing any more. */
     if (owed > budget->owed) owed = budget->owed;
+    if (owed > made->got) owed = (uint32_t)made->got;
     budget->left += (uint32_t)(made->got - owed);
     budget->owed -= owed;
     if (budget->doublings < DOUBLINGS) budget->doublings++;

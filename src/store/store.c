@@ -319,11 +319,12 @@ static enum kl_rc set_key(struct kl_store *store, const struct kl_secret *key, s
     KL_TRY(kl_secret_dup(&copy, key));
     kl_secret_clear(&store->key);
     kl_secret_take(&store->key, &copy);
+    /* Of the same token nothing older is taken than what this process has seen, whoever logged out and in meanwhile. */
+    if (!kl_view_is(kl_serial_view(&store->serial), serial)) store->budget_root.exists = false;
     memcpy(store->serial.text, serial.data, serial.len);
     store->serial.len = serial.len;
     store->unlocked = true;
     store->root_checked = false;
-    store->budget_root.exists = false;
     return KL_OK;
 }
 

@@ -104,8 +104,9 @@ static struct kl_aead_params params_of(const struct state *state)
 /* Before the first ciphertext under it leaves. */
 static enum kl_rc use_iv(struct kl_op *op, const struct state *state)
 {
-    KL_TRY(kl_iv_ring_use(op->session, op->row, &state->seen));
-    return kl_op_spend(op);
+    /* In this order: an IV counts as used only when nothing stands between it and its ciphertext, and may be tried again otherwise. */
+    KL_TRY(kl_op_spend(op));
+    return kl_iv_ring_use(op->session, op->row, &state->seen);
 }
 
 /* --- encryption --- */
@@ -249,8 +250,8 @@ static enum kl_rc choose_message_iv(struct kl_op *op, struct state *state, const
 
     if (message->generator == CKG_NO_GENERATE) return choose_iv(op, state, message->iv);
     KL_TRY(kl_iv_judge(op, true, kl_view_of(zero, message->iv_len), &makes));
-    KL_TRY(kl_iv_generate(op, message));
-    memcpy(state->iv, message->iv, message->iv_len);
+    KL_TRY(kl_iv_generate(op, message, state->iv));
+    memcpy(message->iv, state->iv, message->iv_len);
     return kl_iv_ring_check(op->session, op->row, iv_of(state), &state->seen);
 }
 

@@ -75,28 +75,28 @@ enum kl_rc kl_iv_choose(struct kl_op *op, bool is_aead, uint8_t *iv, size_t len,
 /* --- for messages --- */
 
 /* The bits behind the fixed ones become those of `fresh`. */
-static void put_bits(const struct kl_message *message, const uint8_t *fresh)
+static void put_bits(const struct kl_message *message, const uint8_t *fresh, uint8_t *iv)
 {
     size_t whole = message->fixed_bits / 8;
     unsigned rest = message->fixed_bits % 8;
     uint8_t mask = (uint8_t)(0xFF >> rest);
 
     if (whole == message->iv_len) return;
-    message->iv[whole] = (uint8_t)((message->iv[whole] & ~mask) | (fresh[whole] & mask));
-    memcpy(message->iv + whole + 1, fresh + whole + 1, message->iv_len - whole - 1);
+    iv[whole] = (uint8_t)((iv[whole] & ~mask) | (fresh[whole] & mask));
+    memcpy(iv + whole + 1, fresh + whole + 1, message->iv_len - whole - 1);
 }
 
-static enum kl_rc by_random(struct kl_op *op, const struct kl_message *message)
+static enum kl_rc by_random(struct kl_op *op, const struct kl_message *message, uint8_t *iv)
 {
     uint8_t fresh[KL_AEAD_IV_MAX];
 
     KL_TRY(draw(op, message->fixed_bits == 0, fresh, message->iv_len));
-    put_bits(message, fresh);
+    put_bits(message, fresh, iv);
     return KL_OK;
 }
 
 /* A field longer than the counter has zero bits before it. */
-static enum kl_rc by_counter(struct kl_op *op, const struct kl_message *message)
+static enum kl_rc by_counter(struct kl_op *op, const struct kl_message *message, uint8_t *iv)
 {
     uint8_t fresh[KL_AEAD_IV_MAX] = { 0 };
     struct kl_writer writer = { fresh, sizeof fresh, message->iv_len - 8 };
@@ -108,11 +108,11 @@ static enum kl_rc by_counter(struct kl_op *op, const struct kl_message *message)
     }
     op->iv_numbers_left--;
     kl_write_u64(&writer, op->iv_number++);
-    put_bits(message, fresh);
+    put_bits(message, fresh, iv);
     return KL_OK;
 }
 
-enum kl_rc kl_iv_generate(struct kl_op *op, const struct kl_message *message)
+enum kl_rc kl_iv_generate(struct kl_op *op, const struct kl_message *message, uint8_t *iv)
 {
     size_t bits = message->iv_len * 8;
     size_t free_bits;
@@ -122,16 +122,16 @@ enum kl_rc kl_iv_generate(struct kl_op *op, const struct kl_message *message)
     free_bits = bits - message->fixed_bits;
     switch (message->generator) {
     case CKG_GENERATE:
-        if (free_bits >= RANDOM_BITS) return by_random(op, message);
+        if (free_bits >= RANDOM_BITS) return by_random(op, message, iv);
         break;
     case CKG_GENERATE_RANDOM:
-        if (free_bits >= RANDOM_BITS) return by_random(op, message);
+        if (free_bits >= RANDOM_BITS) return by_random(op, message, iv);
         return kl_fail(KL_PARAMETER, "a random IV has at least %d bits that are not fixed", RANDOM_BITS);
     case CKG_GENERATE_COUNTER:
         break;
     default:
         return kl_fail(KL_PARAMETER, "no such generator of IVs, or none that this token has");
     }
-    if (free_bits >= COUNTER_BITS) return by_counter(op, message);
+    if (free_bits >= COUNTER_BITS) return by_counter(op, message, iv);
     return kl_fail(KL_PARAMETER, "a counted IV has at least %d bits that are not fixed", COUNTER_BITS);
 }

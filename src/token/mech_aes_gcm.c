@@ -143,15 +143,15 @@ static bool is_block_of_kwp(const uint8_t iv[KL_IV_USUAL])
 /*
  * The IV is the token's: a caller who could choose it would wrap a key of his own under that of a sensitive one, and learn
  * the difference of their bytes. And it is drawn whole: a counter begins anew with every copy and every eviction of the
- * key, so that he could make two of them meet.
+ * key, so that he could make two of them meet. Nor is it read from where he could write it meanwhile.
  */
-static enum kl_rc make_iv(const struct kl_message *message)
+static enum kl_rc make_iv(const struct kl_message *message, uint8_t iv[KL_IV_USUAL])
 {
     if ((message->generator != CKG_GENERATE && message->generator != CKG_GENERATE_RANDOM) || message->fixed_bits > 0)
         return kl_fail(KL_PARAMETER, "the token draws the IVs of wrapped keys: CKG_GENERATE or CKG_GENERATE_RANDOM, and no fixed bits");
     for (int tries = 0; tries < DRAWS_MAX; tries++) {
-        KL_TRY(kl_random_fill(message->iv, message->iv_len));
-        if (!is_block_of_kwp(message->iv)) return KL_OK;
+        KL_TRY(kl_random_fill(iv, KL_IV_USUAL));
+        if (!is_block_of_kwp(iv)) return KL_OK;
     }
     return kl_fail(KL_NO_RANDOM, "every IV drawn could be a block of CKM_AES_KEY_WRAP_KWP: the random numbers are not");
 }
@@ -159,17 +159,20 @@ static enum kl_rc make_iv(const struct kl_message *message)
 static enum kl_rc wrap(const struct kl_wrapping *wrapping, struct kl_view value, struct kl_out *out)
 {
     struct kl_aead *aead = NULL;
+    uint8_t iv[KL_IV_USUAL];
     struct wrap_fields fields;
     struct kl_aead_params params;
     enum kl_rc rc;
 
     /* not reached: wrap.c has asked for the length. */
     KL_TRY(read_wrapping(wrapping, &fields));
-    KL_TRY(make_iv(&fields.message));
-    params = (struct kl_aead_params){ kl_view_of(fields.message.iv, fields.message.iv_len), fields.aad, fields.message.tag_len };
+    params = (struct kl_aead_params){ kl_view_of(iv, sizeof iv), fields.aad, fields.message.tag_len };
+    KL_CHECK(!kl_view_touches(kl_view_of(fields.message.iv, sizeof iv), kl_view_of(out->data, value.len + params.tag_len)), KL_ARG);
+    KL_TRY(make_iv(&fields.message, iv));
     KL_TRY(kl_key_aead(wrapping->key, CKM_AES_GCM, wrapping->session->token->engine, KL_AEAD_AES_GCM, &aead));
     rc = kl_aead_seal(aead, &params, value, out->data, out->data + value.len);
     kl_aead_free(aead);
+    memcpy(fields.message.iv, iv, sizeof iv);
     out->len = value.len + params.tag_len;
     return rc;
 }

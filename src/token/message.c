@@ -22,6 +22,21 @@ static void leave_message(struct kl_op *op)
     op->mech->end(op);
 }
 
+/*
+ * What an encryption writes, ciphertext, tag and the IV that the token makes, lies apart from each other and from what it reads: a tag
+ * written into the ciphertext would leave something that nobody can open.
+ */
+static enum kl_rc check_places(enum kl_op_kind kind, const struct kl_message *message, struct kl_view in, struct kl_view out)
+{
+    struct kl_view iv = kl_view_of(message->iv, message->iv_len);
+    struct kl_view tag = kl_view_of(message->tag, message->tag_len);
+
+    if (kind != KL_OP_MESSAGE_ENCRYPT) return KL_OK;
+    KL_CHECK(!kl_view_touches(tag, out) && !kl_view_touches(tag, in) && !kl_view_touches(tag, iv), KL_ARG);
+    KL_CHECK(!kl_view_touches(iv, out) && !kl_view_touches(iv, in), KL_ARG);
+    return KL_OK;
+}
+
 enum kl_rc kl_message_once(struct kl_session *session, enum kl_op_kind kind, struct kl_view parameter, const struct kl_aead_text *text,
                            struct kl_out *out)
 {
@@ -35,6 +50,7 @@ enum kl_rc kl_message_once(struct kl_session *session, enum kl_op_kind kind, str
     KL_TRY(op->mech->message(parameter, &message));
     rc = kl_op_look_at_room(text->in.len, text->in, out, &answer);
     if (answer == KL_ANSWERED || rc != KL_OK) return rc;
+    KL_TRY(check_places(kind, &message, text->in, kl_view_of(out->data, text->in.len)));
     rc = kl_aead_message_once(op, kind, &message, text, out);
     leave_message(op);
     return rc;
@@ -68,6 +84,7 @@ enum kl_rc kl_message_next(struct kl_session *session, enum kl_op_kind kind, str
     if (rc == KL_OK) rc = kl_aead_message_next_len(op, kind, in.len, is_last, &need);
     if (rc == KL_OK) rc = kl_op_look_at_room(need, in, out, &answer);
     if (answer == KL_ANSWERED) return rc;
+    if (rc == KL_OK) rc = check_places(kind, &message, in, kl_view_of(out->data, need));
     if (rc == KL_OK) rc = kl_aead_message_next(op, kind, &message, in, is_last, out);
     if (rc != KL_OK || is_last) leave_message(op);
     return rc;

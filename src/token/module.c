@@ -104,6 +104,7 @@ static enum kl_rc slots_new(struct kl_conf *conf, struct slots **out)
         kl_conf_free(conf);
         return kl_fail(KL_MEMORY, "no memory for %zu tokens", count);
     }
+    kl_aead_set_engine(KL_ENGINE_AUTO); /* until a token wants another */
     it->conf = conf;
     for (size_t i = 0; rc == KL_OK && i < count; i++) rc = token_make(it, i);
     if (rc == KL_OK) {

@@ -286,7 +286,8 @@ void kl_session_forget_idle(const struct kl_session *mine)
     /* not reached: `mine` is one. */
     if (count == 0) return;
     pthread_mutex_lock(&table_lock);
-    for (CK_ULONG i = 0; freed < FEW && i < 2 * looks; i++) {
+    /* The second round only where the first found nothing. */
+    for (CK_ULONG i = 0; freed < FEW && i < (freed > 0 ? looks : 2 * looks); i++) {
         struct kl_session *session = slot_at(hand++ % count);
 
         if (session != mine) freed += forget_idle_of(session, i < looks ? now : now + 1);

@@ -558,6 +558,10 @@ static void all_counts_put_back_are_found_by_who_has_seen_them(void)
     CU_ASSERT(fixture_meddle(&f, sql));
     CU_ASSERT_EQUAL(kl_store_budget_take(f.store, row.id, 64, NO_LIMIT, &got, &used), KL_INTEGRITY);
     CU_ASSERT_EQUAL(kl_store_budget(f.store, row.id, &used), KL_INTEGRITY);
+    /* Nor does a logout make the process forget. */
+    kl_store_lock(f.store);
+    CU_ASSERT_EQUAL(kl_store_unlock(f.store, &f.key, kl_view_text(FIXTURE_SERIAL)), KL_OK);
+    CU_ASSERT_EQUAL(kl_store_budget_take(f.store, row.id, 64, NO_LIMIT, &got, &used), KL_INTEGRITY);
     fixture_end(&f);
 }
 

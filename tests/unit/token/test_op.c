@@ -981,6 +981,31 @@ static void what_was_used_last_is_let_go_last(void)
     end();
 }
 
+/* What is written must not lie in what else is written or read: nobody could open it. */
+static void a_messages_tag_iv_and_text_lie_apart(void)
+{
+    uint8_t room[96] = { 0 }, tag[16], own[12] = { 1 };
+    const struct {
+        uint8_t *iv, *tag, *in, *out;
+    } rows[] = {
+        { own, room + 20, room, room },     { own, room + 15, tag, room },       { room + 8, tag, tag, room },
+        { room + 4, tag, room, room + 40 }, { room + 40, room + 44, tag, room }, { own, room, room, room + 40 },
+    };
+    CK_MECHANISM mechanism = { CKM_AES_GCM, NULL, 0 };
+
+    begin();
+    CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_MESSAGE_ENCRYPT, &mechanism, key), KL_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        CK_GCM_MESSAGE_PARAMS gcm = { rows[i].iv, 12, 0, CKG_GENERATE_RANDOM, rows[i].tag, 128 };
+        const struct kl_aead_text text = { { NULL, 0 }, kl_view_of(rows[i].in, 16) };
+        struct kl_out out = { rows[i].out, 32, 0 };
+
+        CU_ASSERT_EQUAL(kl_message_once(session, KL_OP_MESSAGE_ENCRYPT, kl_view_of(&gcm, sizeof gcm), &text, &out),
+                        i == 0 ? KL_OK : KL_ARG);
+    }
+    end();
+}
+
 static void more_fixed_bits_than_the_iv_has_are_refused(void)
 {
     uint8_t tag[16], out[8];
@@ -1030,4 +1055,5 @@ UNIT_MAIN("token/op", UNIT(a_question_for_the_length_keeps_the_operation), UNIT(
           UNIT(a_search_is_no_operation_with_a_key), UNIT(an_envelope_has_bounds_and_is_not_made_in_place),
           UNIT(a_batch_is_made_of_envelopes), UNIT(an_init_of_messages_has_the_parameter_of_one_or_none),
           UNIT(keys_that_lie_idle_in_many_sessions_are_let_go), UNIT(what_was_used_last_is_let_go_last),
-          UNIT(more_fixed_bits_than_the_iv_has_are_refused), UNIT(more_than_is_withheld_is_refused_before_it_is_read))
+          UNIT(a_messages_tag_iv_and_text_lie_apart), UNIT(more_fixed_bits_than_the_iv_has_are_refused),
+          UNIT(more_than_is_withheld_is_refused_before_it_is_read))
