@@ -348,7 +348,8 @@ static void check_engine(struct doctor *doctor)
     const char *name = kl_aead_engine_name(wanted);
 
     if (wanted == KL_ENGINE_AUTO && strcmp(name, "openssl") == 0) {
-        say(doctor, NOTE, "apt-get install libipsec-mb1, if the processor has AES instructions: encryption is then two to four times as fast.",
+        say(doctor, NOTE,
+            "apt-get install libipsec-mb1, if the processor has AES instructions: encryption is then two to four times as fast.",
             "AES-GCM is done by openssl");
         return;
     }

@@ -134,7 +134,8 @@ void kl_slot_drop(struct kl_object *object)
     kl_snapshot_put(atomic_load_explicit(&object->shot, memory_order_relaxed));
     atomic_store_explicit(&object->shot, NULL, memory_order_relaxed);
     object->token = NULL;
-    while (generation > highest && !atomic_compare_exchange_weak(&highest_generation, &highest, generation + RAISE)) continue;
+    while (generation > highest)
+        if (atomic_compare_exchange_weak(&highest_generation, &highest, generation + RAISE)) break;
     /* A slot whose generations are used up is never handed out again. */
     if (generation < GENERATION_MAX) give_slot(object);
 }

@@ -199,7 +199,8 @@ static void what_was_taken_before_a_fork_is_left_on_both_sides(void)
 }
 
 UNIT_MAIN("base/fork", UNIT(a_process_is_unmarked_at_first), UNIT(a_mark_that_cannot_be_made_is_refused_and_leaves_nothing),
-          UNIT(each_process_of_a_line_has_a_life_of_its_own), UNIT(a_marked_process_is_marked_and_may_be_again), UNIT(a_child_is_not_marked_but_has_a_past),
-          UNIT(a_child_may_be_marked_without_its_parent_or_children_noticing), UNIT(a_child_made_behind_the_c_librarys_back_is_not_marked),
-          UNIT(who_is_alone_takes_no_lock_and_leaves_none), UNIT(locks_are_taken_and_left_all_of_them),
-          UNIT(where_one_is_not_to_be_had_none_is_kept), UNIT(what_was_taken_before_a_fork_is_left_on_both_sides))
+          UNIT(each_process_of_a_line_has_a_life_of_its_own), UNIT(a_marked_process_is_marked_and_may_be_again),
+          UNIT(a_child_is_not_marked_but_has_a_past), UNIT(a_child_may_be_marked_without_its_parent_or_children_noticing),
+          UNIT(a_child_made_behind_the_c_librarys_back_is_not_marked), UNIT(who_is_alone_takes_no_lock_and_leaves_none),
+          UNIT(locks_are_taken_and_left_all_of_them), UNIT(where_one_is_not_to_be_had_none_is_kept),
+          UNIT(what_was_taken_before_a_fork_is_left_on_both_sides))

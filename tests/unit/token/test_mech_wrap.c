@@ -464,6 +464,26 @@ static void ivs_of_wrapped_keys_are_drawn_whole(void)
     end();
 }
 
+/* The IV that goes back by the parameter would be written into what was wrapped. */
+static void the_iv_and_what_is_wrapped_lie_apart(void)
+{
+    uint8_t out[80];
+    CK_GCM_WRAP_PARAMS params = { out, 12, 0, CKG_GENERATE, NULL, 0, 128 };
+    CK_MECHANISM mechanism = { CKM_AES_GCM, &params, sizeof params };
+    struct kl_wrap_call call = { .mechanism = &mechanism, .is_authenticated = true };
+    struct kl_out room = { out, 48, 0 };
+    CK_OBJECT_HANDLE key;
+
+    begin();
+    call.key = kek_of(32);
+    key = secret_of(32);
+    for (size_t at = 0; at < 60; at++) {
+        params.pIv = out + at;
+        CU_ASSERT_EQUAL(kl_object_wrap(session, &call, key, &room), at < 48 ? KL_ARG : KL_OK);
+    }
+    end();
+}
+
 /* --- policy = strict --- */
 
 static void under_strict_what_is_refused_binds_nothing(void)
@@ -533,8 +553,10 @@ static void what_wraps_nothing_is_no_mechanism(void)
 {
     static const CK_MECHANISM_TYPE strange[] = { 0x12345678, CKM_SHA256, CKM_AES_GCM };
     uint8_t out[80];
+    enum kl_hash hash;
 
     begin();
+    CU_ASSERT_EQUAL(kl_mech_hash(CKM_SHA_1, &hash), KL_PARAMETER);
     for (size_t i = 0; i < COUNT(strange); i++) {
         size_t len = sizeof out;
 
@@ -667,7 +689,7 @@ UNIT_MAIN("token/mech_wrap", UNIT(wrapped_keys_are_those_of_their_papers), UNIT(
           UNIT(a_length_that_was_not_asked_for_is_a_bad_key), UNIT(parameters_of_other_lengths_are_refused),
           UNIT(cbc_wraps_under_compatible_only_and_nothing_unpadded_ever), UNIT(key_wrap_encrypts_nothing_else),
           UNIT(a_ladder_key_wraps_under_a_subkey_of_each_mechanism), UNIT(a_key_of_another_type_or_use_wraps_nothing),
-          UNIT(no_iv_of_gcm_is_a_block_of_key_wrap), UNIT(ivs_of_wrapped_keys_are_drawn_whole),
+          UNIT(no_iv_of_gcm_is_a_block_of_key_wrap), UNIT(ivs_of_wrapped_keys_are_drawn_whole), UNIT(the_iv_and_what_is_wrapped_lie_apart),
           UNIT(under_strict_what_is_refused_binds_nothing), UNIT(no_memory_is_said_and_the_next_try_works),
           UNIT(what_wraps_nothing_is_no_mechanism), UNIT(data_is_no_key_to_wrap), UNIT(a_key_is_not_unwrapped_to_what_there_is_not),
           UNIT(a_long_key_stays_a_session_key), UNIT(padding_alone_is_no_key), UNIT(associated_data_is_said_once_or_twice_alike),

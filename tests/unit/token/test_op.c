@@ -984,12 +984,12 @@ static void what_was_used_last_is_let_go_last(void)
 /* What is written must not lie in what else is written or read: nobody could open it. */
 static void a_messages_tag_iv_and_text_lie_apart(void)
 {
-    uint8_t room[96] = { 0 }, tag[16], own[12] = { 1 };
+    uint8_t room[96] = { 0 }, tag[16], other[16] = { 2 }, own[12] = { 1 };
     const struct {
         uint8_t *iv, *tag, *in, *out;
     } rows[] = {
-        { own, room + 20, room, room },     { own, room + 15, tag, room },       { room + 8, tag, tag, room },
-        { room + 4, tag, room, room + 40 }, { room + 40, room + 44, tag, room }, { own, room, room, room + 40 },
+        { own, room + 20, room, room },        { own, room + 15, other, room }, { own, other, other, room },
+        { room + 40, room + 44, other, room }, { room + 8, tag, other, room },  { room + 4, tag, room, room + 40 },
     };
     CK_MECHANISM mechanism = { CKM_AES_GCM, NULL, 0 };
 
