@@ -344,7 +344,8 @@ static void check_process(struct doctor *doctor)
 
 static void check_engine(struct doctor *doctor)
 {
-    enum kl_engine wanted = kl_ladder_engine(doctor->cli->ladder);
+    /* Without a configuration that can be read there is no token that wants another. */
+    enum kl_engine wanted = doctor->cli->ladder != NULL ? kl_ladder_engine(doctor->cli->ladder) : KL_ENGINE_AUTO;
     const char *name = kl_aead_engine_name(wanted);
 
     if (wanted == KL_ENGINE_AUTO && strcmp(name, "openssl") == 0) {
