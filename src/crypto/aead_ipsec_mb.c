@@ -227,16 +227,19 @@ static enum kl_rc gcm_finish(void *room, uint8_t *tag, size_t tag_len)
 
 /* --- ChaCha20-Poly1305 --------------------------------------------------- */
 
+#define CHACHA_KEY_LEN 32
+#define READ_BEHIND 16 /* the code for AVX2 reads so many bytes more of the key than it has */
+
 struct chacha {
     struct chacha20_poly1305_context_data run;
     const struct chacha_calls *calls;
-    struct kl_view key;
+    uint8_t key[CHACHA_KEY_LEN + READ_BEHIND];
     bool encrypts;
 };
 
 static bool chacha_has(enum kl_aead_algorithm algorithm, size_t key_len, size_t iv_len)
 {
-    return algorithm == KL_AEAD_CHACHA20_POLY1305 && key_len == 32 && iv_len == IV_LEN && calls_get() != &absent;
+    return algorithm == KL_AEAD_CHACHA20_POLY1305 && key_len == CHACHA_KEY_LEN && iv_len == IV_LEN && calls_get() != &absent;
 }
 
 static enum kl_rc chacha_init(void *room, enum kl_aead_algorithm algorithm, struct kl_view key)
@@ -245,7 +248,7 @@ static enum kl_rc chacha_init(void *room, enum kl_aead_algorithm algorithm, stru
 
     (void)algorithm;
     chacha->calls = &calls_get()->chacha;
-    chacha->key = key;
+    memcpy(chacha->key, key.data, CHACHA_KEY_LEN);
     return KL_OK;
 }
 
@@ -254,7 +257,7 @@ static enum kl_rc chacha_start(void *room, const struct kl_aead_params *params, 
     struct chacha *chacha = room;
 
     chacha->encrypts = encrypt;
-    chacha->calls->start(chacha->key.data, &chacha->run, params->iv.data, bytes_of(params->aad), params->aad.len);
+    chacha->calls->start(chacha->key, &chacha->run, params->iv.data, bytes_of(params->aad), params->aad.len);
     return KL_OK;
 }
 
@@ -262,7 +265,7 @@ static enum kl_rc chacha_update(void *room, struct kl_view in, uint8_t *out)
 {
     struct chacha *chacha = room;
 
-    (chacha->encrypts ? chacha->calls->encrypt : chacha->calls->decrypt)(chacha->key.data, &chacha->run, out, in.data, in.len);
+    (chacha->encrypts ? chacha->calls->encrypt : chacha->calls->decrypt)(chacha->key, &chacha->run, out, in.data, in.len);
     return KL_OK;
 }
 
