@@ -269,7 +269,6 @@ void kl_conf_free(struct kl_conf *conf)
         for (size_t j = 0; j < KL_SETTINGS; j++) kl_conf_value_clear(&conf->sections[i]->values[j]);
         free(conf->sections[i]);
     }
-    free(conf->sections);
     free(conf->file);
     free(conf);
 }

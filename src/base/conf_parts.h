@@ -57,9 +57,11 @@ struct kl_conf_section {
     struct kl_conf_value values[KL_SETTINGS];
 };
 
+#define KL_CONF_SECTIONS_MAX 1000
+
 struct kl_conf {
     char *file;
-    struct kl_conf_section **sections;
+    struct kl_conf_section *sections[KL_CONF_SECTIONS_MAX];
     size_t count;
 };
 

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECTIONS_MAX = 1000 };
-
 static const struct {
     const char *name;
     bool is_named;
@@ -92,16 +90,11 @@ static enum kl_rc check_store(const struct kl_conf *conf, const struct kl_conf_s
 enum kl_rc kl_conf_section_add(struct kl_conf *conf, enum kl_conf_kind kind, struct kl_view name, unsigned line)
 {
     struct kl_conf_section *section;
-    struct kl_conf_section **sections;
 
-    if (conf->count >= SECTIONS_MAX) return kl_fail(KL_CONFIG, "%s:%u: more than %d sections", conf->file, line, SECTIONS_MAX);
+    if (conf->count >= KL_CONF_SECTIONS_MAX)
+        return kl_fail(KL_CONFIG, "%s:%u: more than %d sections", conf->file, line, KL_CONF_SECTIONS_MAX);
     section = calloc(1, sizeof *section);
-    sections = reallocarray(conf->sections, conf->count + 1, sizeof(struct kl_conf_section *));
-    if (sections != NULL) conf->sections = sections;
-    if (section == NULL || sections == NULL) {
-        free(section);
-        return kl_fail(KL_MEMORY, "no memory for %s", conf->file);
-    }
+    if (section == NULL) return kl_fail(KL_MEMORY, "no memory for %s", conf->file);
     section->kind = kind;
     section->line = line;
     if (name.len > 0) memcpy(section->name, name.data, name.len);
