@@ -26,14 +26,6 @@ bool kl_view_is(struct kl_view a, struct kl_view b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-bool kl_view_touches(struct kl_view a, struct kl_view b)
-{
-    uintptr_t left = (uintptr_t)a.data;
-    uintptr_t right = (uintptr_t)b.data;
-
-    return left <= right ? right - left < a.len && b.len > 0 : left - right < b.len && a.len > 0;
-}
-
 bool kl_bytes_equal(const void *a, const void *b, size_t len)
 {
     const uint8_t *left = a;

@@ -37,7 +37,20 @@ void *kl_lines_new(size_t size);
 /* Equality of public bytes. */
 bool kl_view_is(struct kl_view a, struct kl_view b);
 /* Have they a byte of memory in common? */
-bool kl_view_touches(struct kl_view a, struct kl_view b);
+static inline bool kl_view_touches(struct kl_view a, struct kl_view b)
+{
+    uintptr_t left = (uintptr_t)a.data;
+    uintptr_t right = (uintptr_t)b.data;
+
+    return left <= right ? right - left < a.len && b.len > 0 : left - right < b.len && a.len > 0;
+}
+
+/* The same, but in place is fine: EVP gives up half-way where one begins inside the other. */
+static inline bool kl_view_overlaps(struct kl_view in, struct kl_view out)
+{
+    return in.data != out.data && kl_view_touches(in, out);
+}
+
 /* Equality in time that depends on the length alone. */
 bool kl_bytes_equal(const void *a, const void *b, size_t len);
 /* Bytes of the well-formed UTF-8 character that the view begins with (1 to 4), 0 if there is none. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/secret.h"
-#include "crypto/overlap.h"
 
 /* The first that has what is asked for does it. */
 static const struct kl_aead_engine *const engines[] = {
@@ -44,7 +43,7 @@ struct kl_aead {
 static enum kl_rc data_check(struct kl_view in, const uint8_t *out, uint64_t most)
 {
     KL_CHECK(in.len == 0 || (in.data != NULL && out != NULL), KL_ARG);
-    KL_CHECK(!kl_overlaps(in, out), KL_ARG);
+    KL_CHECK(!kl_view_overlaps(in, kl_view_of(out, in.len)), KL_ARG);
     KL_CHECK(in.len <= most, KL_DATA_LENGTH);
     return KL_OK;
 }

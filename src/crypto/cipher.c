@@ -5,7 +5,6 @@
 
 #include "base/secret.h"
 #include "crypto/fetched.h"
-#include "crypto/overlap.h"
 
 static const struct shape {
     enum kl_aes aes;
@@ -111,7 +110,7 @@ enum kl_rc kl_cipher_update(struct kl_cipher *cipher, struct kl_view in, uint8_t
     KL_CHECK(cipher->running, KL_ARG);
     if (in.len == 0) return KL_OK;
     cipher->running = false;
-    KL_CHECK(in.data != NULL && out != NULL && !kl_overlaps(in, out), KL_ARG);
+    KL_CHECK(in.data != NULL && out != NULL && !kl_view_overlaps(in, kl_view_of(out, in.len)), KL_ARG);
     KL_CHECK(in.len % cipher->shape->block == 0, KL_DATA_LENGTH);
     if (!kl_crypto_feed(cipher->ctx, in, out)) {
         kl_wipe(out, in.len);

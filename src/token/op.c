@@ -303,16 +303,6 @@ static enum kl_rc enter(struct kl_session *session, enum kl_op_kind kind, const 
     return KL_OK;
 }
 
-/* Do they touch without being one? */
-static bool overlap(struct kl_view in, const uint8_t *out, size_t out_len)
-{
-    uintptr_t a = (uintptr_t)in.data;
-    uintptr_t b = (uintptr_t)out;
-
-    if (in.len == 0 || out_len == 0 || a == b) return false;
-    return a < b ? b - a < in.len : a - b < out_len;
-}
-
 enum kl_rc kl_op_look_at_room(size_t need, struct kl_view in, struct kl_out *out, enum kl_answer *answer)
 {
     *answer = KL_ANSWERED;
@@ -322,7 +312,7 @@ enum kl_rc kl_op_look_at_room(size_t need, struct kl_view in, struct kl_out *out
     *answer = KL_GO_ON;
     out->len = 0;
     KL_CHECK(in.data || in.len == 0, KL_ARG);
-    KL_CHECK(!overlap(in, out->data, need), KL_ARG);
+    KL_CHECK(!kl_view_overlaps(in, kl_view_of(out->data, need)), KL_ARG);
     return KL_OK;
 }
 

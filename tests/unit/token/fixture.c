@@ -21,6 +21,27 @@ void log_in(void)
     CU_ASSERT_EQUAL_FATAL(kl_token_login(demo, CKU_USER, user_pin()), KL_OK);
 }
 
+/* --- a clock that stands --- */
+
+int64_t clock_second = 1000;
+
+static int64_t coarse(void)
+{
+    return clock_second * 1000000000;
+}
+
+static int64_t wall(void)
+{
+    return kl_clock_system.wall();
+}
+
+static int64_t steady(void)
+{
+    return kl_clock_system.steady();
+}
+
+const struct kl_clock clock_standing = { .wall = wall, .steady = steady, .coarse = coarse };
+
 struct kl_session *session_new(CK_FLAGS more)
 {
     CK_SESSION_HANDLE handle = 0;

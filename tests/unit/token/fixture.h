@@ -4,6 +4,7 @@
 #define KL_TEST_FIXTURE_H
 
 #include "../unit.h"
+#include "base/clock.h"
 #include "keyladder/pkcs11.h"
 #include "sandbox.h"
 #include "token/object.h"
@@ -34,6 +35,10 @@ void log_in(void);
 /* A session of its own; locked by the caller of kl_ functions never but here: these tests are one thread. */
 struct kl_session *session_new(CK_FLAGS more);
 void session_end(struct kl_session *session);
+
+/* Its coarse time is clock_second until a test moves that; the others are the system's. */
+extern const struct kl_clock clock_standing;
+extern int64_t clock_second;
 
 /* A generated AES-256 key; label NULL for none. */
 CK_OBJECT_HANDLE aes_key(struct kl_session *session, bool is_token, const char *label);

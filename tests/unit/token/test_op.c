@@ -48,34 +48,13 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
     return __real_pthread_mutex_lock(mutex);
 }
 
-/* --- a clock that stands --- */
-
-static int64_t second = 1000;
-
-static int64_t coarse(void)
-{
-    return second * 1000000000;
-}
-
-static int64_t wall(void)
-{
-    return kl_clock_system.wall();
-}
-
-static int64_t steady(void)
-{
-    return kl_clock_system.steady();
-}
-
-static const struct kl_clock standing = { .wall = wall, .steady = steady, .coarse = coarse };
-
 static struct kl_session *session;
 static CK_OBJECT_HANDLE key;
 static uint8_t iv[12];
 
 static void begin(void)
 {
-    kl_clock = &standing;
+    kl_clock = &clock_standing;
     fixture_begin();
     session = session_new(CKF_RW_SESSION);
     log_in();
@@ -679,10 +658,10 @@ static void a_new_second_looks_again_and_keeps_the_keyed_context(void)
     CU_ASSERT_EQUAL(init(KL_OP_DECRYPT, key), KL_OK);
     state = session->ops[KL_OP_DECRYPT].state;
     CU_ASSERT_EQUAL(kl_op_init(session, KL_OP_DECRYPT, NULL, 0), KL_OK);
-    second++;
+    clock_second++;
     CU_ASSERT_EQUAL(init(KL_OP_DECRYPT, key), KL_OK);
     CU_ASSERT_PTR_EQUAL(session->ops[KL_OP_DECRYPT].state, state);
-    CU_ASSERT_EQUAL(session->ops[KL_OP_DECRYPT].second, second);
+    CU_ASSERT_EQUAL(session->ops[KL_OP_DECRYPT].second, clock_second);
     end();
 }
 
@@ -780,7 +759,7 @@ static void under_strict_the_first_use_binds_a_key_to_its_kind(void)
         memset(iv, 0, sizeof iv);
         CU_ASSERT_EQUAL(init(KL_OP_DECRYPT, key), KL_KEY_FUNCTION);
         CU_ASSERT_EQUAL(try_cbc(other, key, 16), KL_OK);
-        second++;
+        clock_second++;
         CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, key), KL_KEY_FUNCTION);
     }
     CU_ASSERT_EQUAL(init(KL_OP_ENCRYPT, users), KL_OK);
@@ -968,7 +947,7 @@ static void what_was_used_last_is_let_go_last(void)
     first = session;
     for (size_t i = 0; i < MANY; i++) {
         /* The second half in a later second. */
-        if (i == MANY / 2) second++;
+        if (i == MANY / 2) clock_second++;
         session = sessions[i] = session_new(CKF_RW_SESSION);
         seal_ten(out);
     }

@@ -108,32 +108,11 @@ static unsigned asked(void)
     return count;
 }
 
-/* --- a clock that stands --- */
-
-static int64_t second = 1000;
-
-static int64_t coarse(void)
-{
-    return second * 1000000000;
-}
-
-static int64_t wall(void)
-{
-    return kl_clock_system.wall();
-}
-
-static int64_t steady(void)
-{
-    return kl_clock_system.steady();
-}
-
-static const struct kl_clock standing = { .wall = wall, .steady = steady, .coarse = coarse };
-
 static struct kl_session *session;
 
 static void begin(void)
 {
-    kl_clock = &standing;
+    kl_clock = &clock_standing;
     mark_is = 0;
     read_rc = get_rc = write_rc = KL_OK;
     hurt = 0;
@@ -336,7 +315,7 @@ static void what_another_destroyed_is_gone_within_a_second(void)
     asked();
     CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OK);
     CU_ASSERT_EQUAL(asked(), 0);
-    second++;
+    clock_second++;
     CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OBJECT);
     CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OBJECT);
     end();
@@ -364,7 +343,7 @@ static void what_another_changed_is_read_as_it_is_now(void)
     key = aes_key(session, true, "renamed");
     CU_ASSERT_EQUAL(find_label(session, "renamed"), key);
     somebody_commits();
-    second++;
+    clock_second++;
     CU_ASSERT_EQUAL(kl_object_read(session, key, ask, 1), KL_OK);
     CU_ASSERT(ask[0].ulValueLen == 5 && memcmp(label, "after", 5) == 0);
     CU_ASSERT_EQUAL(find_label(session, "after"), key);
@@ -426,7 +405,7 @@ static void the_mark_is_looked_at_once_a_second(void)
     marks = 0;
     for (int i = 0; i < 100; i++) CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OK);
     CU_ASSERT_EQUAL(marks, 0);
-    second++;
+    clock_second++;
     for (int i = 0; i < 100; i++) CU_ASSERT_EQUAL(kl_object_size(session, key, &size), KL_OK);
     CU_ASSERT_EQUAL(marks, 1);
     end();
@@ -442,7 +421,7 @@ static void a_failing_store_fails_the_search_and_is_asked_again(void)
     read_rc = KL_OK;
     CU_ASSERT_EQUAL(find(session, label, 1, NULL), 1);
     read_rc = KL_STORE;
-    second++;
+    clock_second++;
     CU_ASSERT_EQUAL(find(session, label, 1, NULL), 1);
     CU_ASSERT_EQUAL(find(session, NULL, 0, NULL), 0);
     CU_ASSERT_EQUAL(last_rc, KL_STORE);
