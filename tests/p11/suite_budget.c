@@ -180,6 +180,20 @@ TEST(each_item_of_a_batch_is_one)
     CHECK(counted_at_the_end("users") == 69);
 }
 
+TEST(nor_does_an_item_whose_aad_is_too_long_end_the_batch)
+{
+    static CK_BYTE aad[(1 << 16) + 1], out[3][64];
+    CK_SESSION_HANDLE session = user_session();
+    CK_OBJECT_HANDLE key = table(session, CKK_AES);
+    CK_MECHANISM mech = { CKM_KL_ENVELOPE, NULL, 0 };
+    KL_BATCH_ITEM items[3];
+
+    for (size_t i = 0; i < COUNT(items); i++) items[i] = (KL_BATCH_ITEM){ aad, i == 1 ? sizeof aad : 1, TEXT, 4, out[i], sizeof out[i], CKR_CANCEL };
+    EXPECT(vendor()->EncryptBatch(session, &mech, key, items, COUNT(items)), CKR_MECHANISM_PARAM_INVALID);
+    CHECK(items[0].rv == CKR_OK && items[1].rv == CKR_MECHANISM_PARAM_INVALID && items[2].rv == CKR_OK);
+    CHECK(counted_at_the_end("users") == 2);
+}
+
 typedef CK_RV (*t_init)(CK_SESSION_HANDLE, CK_MECHANISM *, CK_OBJECT_HANDLE);
 typedef CK_RV (*t_message)(CK_SESSION_HANDLE, void *, CK_ULONG, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *);
 
@@ -326,6 +340,7 @@ const struct test budget_tests[] = {
     T(envelopes_with_long_nonces_use_nothing_up, OURS),
     T(a_chacha20_keys_envelopes_have_short_ones, OURS),
     T(each_item_of_a_batch_is_one, OURS),
+    T(nor_does_an_item_whose_aad_is_too_long_end_the_batch, OURS),
     T(each_message_is_one, OURS),
     T(a_session_that_closes_leaves_its_share_to_the_others, OURS),
     T(a_logout_gives_back_what_sessions_hold, OURS),
