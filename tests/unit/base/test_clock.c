@@ -24,11 +24,12 @@ static void dates_read_as_dates(void)
     CU_ASSERT_STRING_EQUAL(text_of(1795376609), "2026-11-22T19:43:29Z");
 }
 
-static void every_day_of_ten_thousand_years_is_as_the_c_library_says(void)
+/* The calendar repeats itself every 400 years, which are 146,097 days: all of them, then one in 97 of ten thousand years. */
+static void days_of_ten_thousand_years_are_as_the_c_library_says(void)
 {
     unsigned wrong = 0;
 
-    for (int64_t day = -719528; day <= 2932896; day++) {
+    for (int64_t day = -719528; day <= 2932896; day += day < -719528 + 146097 ? 1 : 97) {
         time_t when = (time_t)(day * 86400 + 45296);
         struct tm parts;
         char ought[80];
@@ -73,6 +74,6 @@ static void a_test_may_bring_its_own_clock(void)
     kl_clock = &kl_clock_system;
 }
 
-UNIT_MAIN("base/clock", UNIT(dates_read_as_dates), UNIT(every_day_of_ten_thousand_years_is_as_the_c_library_says),
+UNIT_MAIN("base/clock", UNIT(dates_read_as_dates), UNIT(days_of_ten_thousand_years_are_as_the_c_library_says),
           UNIT(times_beyond_four_digits_of_years_stop_at_the_end), UNIT(the_systems_clocks_go_forward_and_agree),
           UNIT(a_test_may_bring_its_own_clock))
