@@ -2,6 +2,7 @@
 /* What every probe does on its way; see interop.h. */
 #include "interop.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -123,9 +124,17 @@ void must_equal_hex(const char *what, const void *got, size_t got_len, const cha
 
 void interop_load(void)
 {
+    const char *path = getenv("P11_MODULE");
+    CK_RV (*get)(CK_FUNCTION_LIST **);
+
     probe_process = getpid();
     stage("dlopen");
-    p11_load();
+    p11_handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (p11_handle == NULL) say_wrong("%s", dlerror());
+    *(void **)&get = dlsym(p11_handle, "C_GetFunctionList");
+    if (get == NULL) say_wrong("%s has no C_GetFunctionList", path);
+    stage("C_GetFunctionList");
+    must_ok("C_GetFunctionList", get(&p11));
     stage("");
 }
 
