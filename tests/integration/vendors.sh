@@ -70,12 +70,11 @@ exec sleep 100000
 SH
     unshare --mount --ipc --pid --fork --kill-child --mount-proc \
         sh "$1/namespace" "$1" $VENDOR_TOKEN $VENDOR_PIN $VENDOR_SO_PIN >"$1/log" 2>&1 &
-    local outer=$!
+    local outer=$! inner
+    # Its end is the end of all that is in the namespaces.
+    vendor_pids+=($outer)
     vendor_wait "$1/ready" $outer || { cat "$1/log"; return 1; }
-    # The first process of the namespace: its end is the end of all that is in it.
-    local inner
     inner=$(ps -o pid= --ppid $outer | tr -d ' ')
-    vendor_pids+=("$inner")
     VENDOR_WITHIN=(nsenter --mount --ipc --pid -t "$inner")
 }
 
@@ -93,9 +92,29 @@ vendor_tpm_start() {
         pkcs11-tool --module "$VENDOR_MODULE" --init-pin --login --so-pin $VENDOR_SO_PIN --new-pin $VENDOR_PIN --token-label $VENDOR_TOKEN
 }
 
-# Of crates.io; it takes minutes and Rust 1.85 to build, so that it is used where it has been built.
+# Of crates.io; it takes minutes, Rust 1.85 and libclang to build, so that it is used where it has been built:
+#   BUILD=DIR bash -c '. tests/integration/vendors.sh && vendor_kryoptic_build'
+# Without what wants an OpenSSL newer than Debian's 3.0.
+vendor_kryoptic_build() {
+    local to=${BUILD:?where to build}/clients/kryoptic
+    [ -e "$to/libkryoptic_pkcs11.so" ] && return
+    mkdir -p "$to.new/src" || return
+    cat >"$to.new/Cargo.toml" <<'TOML'
+[package]
+name = "peer"
+version = "0.0.0"
+edition = "2021"
+[dependencies]
+kryoptic = { version = "=1.5.4", default-features = false, features = ["minimal"] }
+kryoptic-lib = { version = "=1.5.4", default-features = false, features = ["dynamic", "sqlitedb", "hash_all", "chacha20", "hkdf", "sp800_108"] }
+TOML
+    : >"$to.new/src/lib.rs"
+    (cd "$to.new" && cargo build --release -p kryoptic) || return
+    mkdir -p "$to" && mv "$to.new/target/release/libkryoptic_pkcs11.so" "$to/" && rm -rf "$to.new"
+}
+
 vendor_kryoptic_start() {
-    vendor_found "${KRYOPTIC_MODULE:-$BUILD/clients/kryoptic/libkryoptic_pkcs11.so}" 'none: vendors.sh kryoptic builds it' || return
+    vendor_found "${KRYOPTIC_MODULE:-$BUILD/clients/kryoptic/libkryoptic_pkcs11.so}" 'none; vendor_kryoptic_build makes it' || return
     VENDOR_VERSION=1.5.4
     mkdir -p "$1" || return
     export KRYOPTIC_CONF=$1/token.sql
@@ -116,6 +135,9 @@ vendor_wait() {
 
 vendors_stop() {
     local pid
-    for pid in ${vendor_pids[@]+"${vendor_pids[@]}"}; do kill -KILL "$pid" 2>/dev/null; done
+    for pid in ${vendor_pids[@]+"${vendor_pids[@]}"}; do
+        kill -KILL "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+    done
     vendor_pids=()
 }

@@ -100,7 +100,7 @@ void may_refuse(const char *call, CK_RV rv)
     static const CK_RV refusals[] = { CKR_TEMPLATE_INCONSISTENT, CKR_ATTRIBUTE_VALUE_INVALID,    CKR_ATTRIBUTE_TYPE_INVALID,
                                       CKR_ACTION_PROHIBITED,     CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_NOT_WRAPPABLE,
                                       CKR_KEY_UNEXTRACTABLE,     CKR_KEY_TYPE_INCONSISTENT,      CKR_WRAPPING_KEY_TYPE_INCONSISTENT,
-                                      CKR_MECHANISM_INVALID };
+                                      CKR_ATTRIBUTE_READ_ONLY };
 
     for (size_t i = 0; i < COUNT(refusals); i++)
         if (rv == refusals[i]) say_no("%s: %s", call, code(rv));
@@ -497,22 +497,32 @@ static bool is_marked(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
            memmem(label, attr.ulValueLen, MARK, strlen(MARK)) != NULL;
 }
 
+static CK_ULONG token_objects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *found, CK_ULONG most)
+{
+    CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_TRUE) };
+    CK_ULONG got = 0;
+
+    MUST(C_FindObjectsInit, session, template, 1);
+    MUST(C_FindObjects, session, found, most, &got);
+    MUST(C_FindObjectsFinal, session);
+    return got;
+}
+
 CK_ULONG sweep(void)
 {
     static CK_OBJECT_HANDLE found[65536];
-    CK_ATTRIBUTE template[] = { A_BOOL(CKA_TOKEN, CK_TRUE) };
     CK_SESSION_HANDLE session;
-    CK_ULONG got = 0, left = 0;
+    CK_ULONG count;
 
     initialize();
     session = session_new(CKF_RW_SESSION);
     if (target.pin != NULL && log_in_as(session, target.pin) == CKR_PIN_INCORRECT && !restore_pin(session))
         say_wrong("the token's PIN is not right any more");
-    MUST(C_FindObjectsInit, session, template, 1);
-    MUST(C_FindObjects, session, found, COUNT(found), &got);
-    MUST(C_FindObjectsFinal, session);
-    for (CK_ULONG i = 0; i < got; i++)
-        if (!is_marked(session, found[i]) || CALL(C_DestroyObject, session, found[i]) != CKR_OK) left++;
+    count = token_objects(session, found, COUNT(found));
+    for (CK_ULONG i = 0; i < count; i++)
+        if (is_marked(session, found[i])) CALL(C_DestroyObject, session, found[i]);
+    /* Counted anew: what says that it is destroyed may be there. */
+    count = token_objects(session, found, COUNT(found));
     finalize();
-    return left;
+    return count;
 }
