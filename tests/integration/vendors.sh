@@ -92,7 +92,7 @@ vendor_tpm_start() {
         pkcs11-tool --module "$VENDOR_MODULE" --init-pin --login --so-pin $VENDOR_SO_PIN --new-pin $VENDOR_PIN --token-label $VENDOR_TOKEN
 }
 
-# Of crates.io; it takes minutes, Rust 1.85 and libclang to build, so that it is used where it has been built:
+# A crate; it takes minutes, Rust 1.85 and libclang to build, so that it is used where it has been built:
 #   BUILD=DIR bash -c '. tests/integration/vendors.sh && vendor_kryoptic_build'
 # Without what wants an OpenSSL newer than Debian's 3.0.
 vendor_kryoptic_build() {
