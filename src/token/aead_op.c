@@ -71,10 +71,10 @@ static struct kl_view iv_of(const struct state *state)
     return kl_view_of(state->iv, state->iv_len);
 }
 
-static enum kl_rc choose_iv(struct kl_op *op, struct state *state, uint8_t *theirs)
+static enum kl_rc choose_iv(struct kl_op *op, struct state *state, uint8_t *theirs, bool has_aad)
 {
     KL_TRY(kl_iv_choose(op, true, state->iv, state->iv_len, theirs));
-    return kl_iv_ring_check(op->session, op->row, iv_of(state), &state->seen);
+    return kl_iv_ring_check(op->session, op->row, iv_of(state), has_aad, &state->seen);
 }
 
 static enum kl_rc check_iv_to_open(const struct kl_op *op, const struct state *state)
@@ -93,7 +93,7 @@ enum kl_rc kl_aead_op_init(struct kl_op *op, enum kl_op_kind kind, enum kl_aead_
     KL_TRY(take_iv(state, fields->iv, fields->iv_len, fields->tag_len));
     KL_TRY(check_aad(fields->aad));
     KL_TRY(kl_bulk_set(&state->aad, fields->aad));
-    return encrypts(kind) ? choose_iv(op, state, fields->iv) : check_iv_to_open(op, state);
+    return encrypts(kind) ? choose_iv(op, state, fields->iv, fields->aad.len > 0) : check_iv_to_open(op, state);
 }
 
 static struct kl_aead_params params_of(const struct state *state)
@@ -107,6 +107,14 @@ static enum kl_rc use_iv(struct kl_op *op, const struct state *state)
     /* In this order: an IV counts as used only when nothing stands between it and its ciphertext, and may be tried again otherwise. */
     KL_TRY(kl_op_spend(op));
     return kl_iv_ring_use(op->session, op->row, &state->seen);
+}
+
+/* The same for all of an encryption at once. */
+static enum kl_rc use_iv_for(struct kl_op *op, const struct state *state, struct kl_view in)
+{
+    if (in.len > 0 || state->aad.len > 0) return use_iv(op, state);
+    KL_TRY(kl_op_spend(op));
+    return kl_iv_ring_use_for_nothing(op->session, op->row, &state->seen);
 }
 
 /* --- encryption --- */
@@ -125,7 +133,7 @@ static KL_HOT enum kl_rc encrypt(struct kl_op *op, struct kl_view in, struct kl_
     struct state *state = op->state;
     struct kl_aead_params params = params_of(state);
 
-    KL_TRY(use_iv(op, state));
+    KL_TRY(use_iv_for(op, state, in));
     KL_TRY(kl_aead_seal(state->aead, &params, in, out->data, out->data + in.len));
     out->len = in.len + state->tag_len;
     return KL_OK;
@@ -248,11 +256,11 @@ static enum kl_rc choose_message_iv(struct kl_op *op, struct state *state, const
     static const uint8_t zero[KL_AEAD_IV_MAX];
     bool makes = false;
 
-    if (message->generator == CKG_NO_GENERATE) return choose_iv(op, state, message->iv);
+    if (message->generator == CKG_NO_GENERATE) return choose_iv(op, state, message->iv, false);
     KL_TRY(kl_iv_judge(op, true, kl_view_of(zero, message->iv_len), &makes));
     KL_TRY(kl_iv_generate(op, message, state->iv));
     memcpy(message->iv, state->iv, message->iv_len);
-    return kl_iv_ring_check(op->session, op->row, iv_of(state), &state->seen);
+    return kl_iv_ring_check(op->session, op->row, iv_of(state), false, &state->seen);
 }
 
 static enum kl_rc begin_message(struct kl_op *op, enum kl_op_kind kind, const struct kl_message *message, struct kl_view aad)

@@ -65,7 +65,7 @@ static enum kl_rc make_state(struct kl_op *op, bool encrypts)
 static enum kl_rc check_counter(struct kl_op *op, enum kl_op_kind kind, struct state *state)
 {
     state->is_used = mode_of(op) != KL_CIPHER_CTR || kind != KL_OP_ENCRYPT;
-    return state->is_used ? KL_OK : kl_iv_ring_check(op->session, op->row, kl_view_of(state->iv, sizeof state->iv), &state->seen);
+    return state->is_used ? KL_OK : kl_iv_ring_check(op->session, op->row, kl_view_of(state->iv, sizeof state->iv), false, &state->seen);
 }
 
 enum kl_rc kl_cipher_op_begin(struct kl_op *op, enum kl_op_kind kind, struct kl_view iv, uint64_t most)

@@ -7,7 +7,8 @@
 #include "crypto/hash.h"
 #include "token/mech.h"
 
-#define SIEVE 256 /* a power of two */
+#define SIEVE 256                       /* a power of two */
+#define FOR_NOTHING (UINT64_C(1) << 32) /* in the length: no IV has as much */
 
 struct kl_key_ring {
     uint8_t key[KL_ROW_ID_LEN];
@@ -123,19 +124,20 @@ static struct kl_key_ring *find_ring(struct kl_session *session, const uint8_t k
     return is_of(session->ivs->rings[0], key) ? session->ivs->rings[0] : ring_for(session->ivs, key);
 }
 
-static bool has_iv(const struct kl_key_ring *ring, const struct kl_iv *iv)
+static bool has_iv(const struct kl_key_ring *ring, const struct kl_iv *iv, bool has_aad)
 {
     for (size_t i = 0; i < ring->count; i++) {
         const struct kl_iv *was = &ring->ivs[i];
+        bool is_same = was->words[0] == iv->words[0] && was->words[1] == iv->words[1];
 
-        if (was->words[0] == iv->words[0] && was->words[1] == iv->words[1] && was->len == iv->len) return true;
+        if (is_same && (was->len == iv->len || (!has_aad && was->len == (iv->len ^ FOR_NOTHING)))) return true;
     }
     return false;
 }
 
-static enum kl_rc refuse_used(const struct kl_key_ring *ring, const struct kl_iv *iv)
+static enum kl_rc refuse_used(const struct kl_key_ring *ring, const struct kl_iv *iv, bool has_aad)
 {
-    if (ring->sieve[hole_of(iv)] != 0 && has_iv(ring, iv))
+    if (ring->sieve[hole_of(iv)] != 0 && has_iv(ring, iv, has_aad))
         return kl_fail(KL_PARAMETER, "this IV has been used under this key: a second time would give the plaintexts away");
     return KL_OK;
 }
@@ -155,19 +157,23 @@ static void take_in(struct kl_key_ring *ring, const struct kl_iv *iv)
     ring->used++;
 }
 
-enum kl_rc kl_iv_ring_check(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv, struct kl_iv_seen *seen)
+enum kl_rc kl_iv_ring_check(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], struct kl_view iv, bool has_aad,
+                            struct kl_iv_seen *seen)
 {
     struct kl_key_ring *ring = find_ring(session, key);
 
     KL_CHECK(ring, KL_MEMORY);
     KL_TRY(shorten(iv, &seen->iv));
-    KL_TRY(refuse_used(ring, &seen->iv));
+    KL_TRY(refuse_used(ring, &seen->iv, has_aad));
+    seen->has_aad = has_aad;
     seen->ring = ring;
     seen->used = ring->used;
     return KL_OK;
 }
 
-enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], const struct kl_iv_seen *seen)
+/* The ring that *seen is to go into, where it still may. */
+static enum kl_rc ring_to_use(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], const struct kl_iv_seen *seen,
+                              struct kl_key_ring **out)
 {
     struct kl_key_ring *ring = seen->ring;
 
@@ -176,8 +182,28 @@ enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_I
         ring = find_ring(session, key);
         /* not reached: the check has made one, or there are as many as there can be. */
         KL_CHECK(ring, KL_MEMORY);
-        KL_TRY(refuse_used(ring, &seen->iv));
+        KL_TRY(refuse_used(ring, &seen->iv, seen->has_aad));
     }
+    *out = ring;
+    return KL_OK;
+}
+
+enum kl_rc kl_iv_ring_use(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], const struct kl_iv_seen *seen)
+{
+    struct kl_key_ring *ring;
+
+    KL_TRY(ring_to_use(session, key, seen, &ring));
     take_in(ring, &seen->iv);
+    return KL_OK;
+}
+
+enum kl_rc kl_iv_ring_use_for_nothing(struct kl_session *session, const uint8_t key[KL_ROW_ID_LEN], const struct kl_iv_seen *seen)
+{
+    struct kl_iv iv = seen->iv;
+    struct kl_key_ring *ring;
+
+    KL_TRY(ring_to_use(session, key, seen, &ring));
+    iv.len ^= FOR_NOTHING;
+    take_in(ring, &iv);
     return KL_OK;
 }

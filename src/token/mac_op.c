@@ -59,7 +59,7 @@ static enum kl_rc take_iv(struct kl_op *op, struct state *state, struct kl_view 
     state->iv_len = iv.len;
     if (iv.len == 0) return KL_OK;
     memcpy(state->iv, iv.data, iv.len);
-    return kl_iv_ring_check(op->session, op->row, iv, &state->seen);
+    return kl_iv_ring_check(op->session, op->row, iv, false, &state->seen);
 }
 
 enum kl_rc kl_mac_op_begin(struct kl_op *op, enum kl_op_kind kind, size_t tag_len, struct kl_view iv)

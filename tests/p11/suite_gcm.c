@@ -149,6 +149,40 @@ TEST(an_iv_that_made_ciphertext_is_refused_in_its_session)
     EXPECT(gcm_init(other, true, second, iv, 12, NULL, 0, 128), CKR_OK);
 }
 
+/* SunPKCS11 begins before it knows the AAD, then encrypts nothing to give that up, and begins again with both. */
+TEST(an_iv_that_encrypted_nothing_encrypts_once_more_with_aad)
+{
+    CK_SESSION_HANDLE session = user_session();
+    CK_OBJECT_HANDLE key = key_make(session, "edS");
+    CK_BYTE out[64], iv[12] = "given up....";
+    CK_ULONG len = 16;
+
+    NEED(gcm_init(session, true, key, iv, 12, NULL, 0, 128));
+    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "", 0, out, &len));
+    EXPECT(gcm_init(session, true, key, iv, 12, NULL, 0, 128), CKR_MECHANISM_PARAM_INVALID);
+    NEED(gcm_init(session, true, key, iv, 12, "aad", 3, 128));
+    len = sizeof out;
+    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "one", 3, out, &len));
+    EXPECT(gcm_init(session, true, key, iv, 12, "aad", 3, 128), CKR_MECHANISM_PARAM_INVALID);
+    EXPECT(gcm_init(session, true, key, iv, 12, NULL, 0, 128), CKR_MECHANISM_PARAM_INVALID);
+}
+
+TEST(an_iv_that_made_a_tag_of_aad_is_used_up)
+{
+    CK_SESSION_HANDLE session = user_session();
+    CK_OBJECT_HANDLE key = key_make(session, "edS");
+    CK_BYTE out[64];
+    CK_ULONG len = sizeof out;
+
+    NEED(gcm_init(session, true, key, (CK_BYTE *)(uintptr_t) "of its aad..", 12, "aad", 3, 128));
+    NEED(p11->C_Encrypt(session, (CK_BYTE *)(uintptr_t) "", 0, out, &len));
+    EXPECT(gcm_init(session, true, key, (CK_BYTE *)(uintptr_t) "of its aad..", 12, "aad", 3, 128), CKR_MECHANISM_PARAM_INVALID);
+    NEED(gcm_init(session, true, key, (CK_BYTE *)(uintptr_t) "in parts....", 12, NULL, 0, 128));
+    len = sizeof out;
+    NEED(p11->C_EncryptFinal(session, out, &len));
+    EXPECT(gcm_init(session, true, key, (CK_BYTE *)(uintptr_t) "in parts....", 12, "aad", 3, 128), CKR_MECHANISM_PARAM_INVALID);
+}
+
 TEST(an_iv_that_made_no_ciphertext_may_be_used)
 {
     CK_SESSION_HANDLE session = user_session();
@@ -660,6 +694,8 @@ const struct test gcm_tests[] = {
     T(short_and_odd_tags_are_refused, OURS),
     T(odd_ivs_and_missing_pointers_are_refused, OURS),
     T(an_iv_that_made_ciphertext_is_refused_in_its_session, OURS),
+    T(an_iv_that_encrypted_nothing_encrypts_once_more_with_aad, OURS),
+    T(an_iv_that_made_a_tag_of_aad_is_used_up, OURS),
     T(an_iv_that_made_no_ciphertext_may_be_used, ANY),
     T(an_empty_message_is_a_tag_and_is_checked, OURS),
     T(a_size_query_is_exact_and_keeps_the_operation, OURS),

@@ -102,7 +102,7 @@ static const uint8_t *row_of(uint8_t key)
 
 static enum kl_rc check(uint8_t key, const struct any_iv *iv, struct kl_iv_seen *seen)
 {
-    return kl_iv_ring_check(&session, row_of(key), kl_view_of(iv->bytes, iv->len), seen);
+    return kl_iv_ring_check(&session, row_of(key), kl_view_of(iv->bytes, iv->len), false, seen);
 }
 
 /* Both say the same of an IV that is to be used: at the check, and when that is long ago. */
@@ -271,6 +271,65 @@ static void of_seventeen_keys_the_one_unused_longest_is_forgotten(void)
     CU_ASSERT_EQUAL(check(1, &iv, &seen), KL_OK);
 }
 
+/* --- what was for nothing --- */
+
+static enum kl_rc check_with_aad(const struct any_iv *iv, struct kl_iv_seen *seen)
+{
+    return kl_iv_ring_check(&session, row_of(1), kl_view_of(iv->bytes, iv->len), true, seen);
+}
+
+static void what_was_for_nothing_is_used_once_more_with_aad(void)
+{
+    for (size_t len = 1; len <= LONGEST; len++) {
+        struct any_iv iv = iv_from(len, 5), other = iv_from(len, 6);
+        struct kl_iv_seen plain, first, second;
+
+        begin();
+        CU_ASSERT_EQUAL(check(1, &iv, &plain), KL_OK);
+        CU_ASSERT_EQUAL(kl_iv_ring_use_for_nothing(&session, row_of(1), &plain), KL_OK);
+        CU_ASSERT_EQUAL(check(1, &iv, &first), KL_PARAMETER);
+        CU_ASSERT_EQUAL(check(1, &other, &first), KL_OK);
+        CU_ASSERT_EQUAL(check_with_aad(&iv, &first), KL_OK);
+        CU_ASSERT_EQUAL(check_with_aad(&iv, &second), KL_OK);
+        CU_ASSERT_EQUAL(kl_iv_ring_use_for_nothing(&session, row_of(1), &plain), KL_PARAMETER);
+        CU_ASSERT_EQUAL(kl_iv_ring_use(&session, row_of(1), &first), KL_OK);
+        CU_ASSERT_EQUAL(kl_iv_ring_use(&session, row_of(1), &second), KL_PARAMETER);
+        CU_ASSERT_EQUAL(check_with_aad(&iv, &second), KL_PARAMETER);
+        CU_ASSERT_EQUAL(check(1, &iv, &second), KL_PARAMETER);
+    }
+}
+
+static void what_made_ciphertext_is_not_used_for_nothing(void)
+{
+    struct any_iv iv = iv_from(12, 5);
+    struct kl_iv_seen one, two;
+
+    begin();
+    CU_ASSERT_EQUAL(check(1, &iv, &one), KL_OK);
+    CU_ASSERT_EQUAL(check(1, &iv, &two), KL_OK);
+    CU_ASSERT_EQUAL(kl_iv_ring_use(&session, row_of(1), &one), KL_OK);
+    CU_ASSERT_EQUAL(kl_iv_ring_use_for_nothing(&session, row_of(1), &two), KL_PARAMETER);
+    CU_ASSERT_EQUAL(check_with_aad(&iv, &two), KL_PARAMETER);
+}
+
+static void what_was_for_nothing_is_forgotten_like_the_others(void)
+{
+    struct any_iv iv = iv_from(12, 1000);
+    struct kl_iv_seen seen;
+
+    begin();
+    CU_ASSERT_EQUAL(check(1, &iv, &seen), KL_OK);
+    CU_ASSERT_EQUAL(kl_iv_ring_use_for_nothing(&session, row_of(1), &seen), KL_OK);
+    for (uint32_t i = 0; i < KL_IV_RING; i++) {
+        struct any_iv next = iv_from(12, i);
+
+        CU_ASSERT_EQUAL(check(1, &iv, &seen), KL_PARAMETER);
+        CU_ASSERT_EQUAL(check(1, &next, &seen), KL_OK);
+        CU_ASSERT_EQUAL(kl_iv_ring_use(&session, row_of(1), &seen), KL_OK);
+    }
+    CU_ASSERT_EQUAL(check(1, &iv, &seen), KL_OK);
+}
+
 /* --- operations of one session, one within the other --- */
 
 static void of_two_that_have_checked_the_same_one_uses_it(void)
@@ -362,19 +421,20 @@ static void without_memory_for_a_ring_no_iv_is_accepted(void)
 
     atomic_store(&poor.handle, 5);
     is_poor = true;
-    CU_ASSERT_EQUAL(kl_iv_ring_check(&poor, row_of(1), kl_view_of(iv.bytes, iv.len), &seen), KL_MEMORY);
+    CU_ASSERT_EQUAL(kl_iv_ring_check(&poor, row_of(1), kl_view_of(iv.bytes, iv.len), false, &seen), KL_MEMORY);
     is_poor = false;
-    CU_ASSERT_EQUAL(kl_iv_ring_check(&poor, row_of(1), kl_view_of(iv.bytes, iv.len), &seen), KL_OK);
+    CU_ASSERT_EQUAL(kl_iv_ring_check(&poor, row_of(1), kl_view_of(iv.bytes, iv.len), false, &seen), KL_OK);
     is_poor = true;
-    CU_ASSERT_EQUAL(kl_iv_ring_check(&poor, row_of(2), kl_view_of(iv.bytes, iv.len), &seen), KL_MEMORY);
+    CU_ASSERT_EQUAL(kl_iv_ring_check(&poor, row_of(2), kl_view_of(iv.bytes, iv.len), false, &seen), KL_MEMORY);
     is_poor = false;
-    CU_ASSERT_EQUAL(kl_iv_ring_check(&poor, row_of(2), kl_view_of(iv.bytes, iv.len), &seen), KL_OK);
+    CU_ASSERT_EQUAL(kl_iv_ring_check(&poor, row_of(2), kl_view_of(iv.bytes, iv.len), false, &seen), KL_OK);
 }
 
 UNIT_MAIN("token/iv_ring", UNIT(an_iv_is_refused_while_it_is_among_the_last_64_and_accepted_after_that),
           UNIT(what_was_checked_and_not_used_is_not_remembered), UNIT(random_sequences_go_as_the_model_says),
           UNIT(ivs_that_all_fall_through_one_hole_go_as_the_model_says), UNIT(rounds_of_63_to_66_ivs_go_as_the_model_says),
           UNIT(ivs_that_look_alike_are_others), UNIT(of_seventeen_keys_the_one_unused_longest_is_forgotten),
-          UNIT(of_two_that_have_checked_the_same_one_uses_it), UNIT(what_was_checked_under_one_key_is_used_under_it_whatever_came_between),
-          UNIT(operations_by_turns_go_as_the_model_says), UNIT(the_next_tenant_of_a_slot_has_used_nothing),
-          UNIT(without_memory_for_a_ring_no_iv_is_accepted))
+          UNIT(what_was_for_nothing_is_used_once_more_with_aad), UNIT(what_made_ciphertext_is_not_used_for_nothing),
+          UNIT(what_was_for_nothing_is_forgotten_like_the_others), UNIT(of_two_that_have_checked_the_same_one_uses_it),
+          UNIT(what_was_checked_under_one_key_is_used_under_it_whatever_came_between), UNIT(operations_by_turns_go_as_the_model_says),
+          UNIT(the_next_tenant_of_a_slot_has_used_nothing), UNIT(without_memory_for_a_ring_no_iv_is_accepted))
