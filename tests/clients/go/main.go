@@ -5,9 +5,7 @@
 //	go run . STEP [ARGUMENT]...; P11_MODULE and PIN are in the environment
 package main
 
-import (
-	"os"
-)
+import "os"
 
 func main() {
 	args := os.Args[1:]
@@ -20,9 +18,11 @@ func main() {
 	case "setpin":
 		setPin(args[1])
 	case "crypto11":
-		high(args[1])
+		high()
 	case "threads":
 		threads()
+	default:
+		panic(args[0])
 	}
 	done()
 }
