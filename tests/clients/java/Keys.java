@@ -71,6 +71,11 @@ final class Keys {
         Check.same("and opens what it sealed before", "generated".getBytes(), token.open(key(store, "app"), sealed, AAD));
         Check.that("it gives no bytes either", key(store, "app").getEncoded() == null);
         Check.that("there is no other alias for it", key(store, "App") == null);
+        /* SunPKCS11's own IVs have 16 bytes: a key that lives long encrypts under 12. */
+        Check.refused("a stored key takes no IV of 16 bytes", InvalidKeyException.class, () -> {
+            Cipher.getInstance(Token.GCM, token.provider).init(Cipher.ENCRYPT_MODE, key(store, "app"));
+            return null;
+        });
     }
 
     private void imported(KeyStore store) throws Exception {
