@@ -124,13 +124,20 @@ static struct kl_key_ring *find_ring(struct kl_session *session, const uint8_t k
     return is_of(session->ivs->rings[0], key) ? session->ivs->rings[0] : ring_for(session->ivs, key);
 }
 
+static bool is_newest(const struct kl_key_ring *ring, size_t at)
+{
+    return (at + 1) % KL_IV_RING == ring->next;
+}
+
+/* What was for nothing is forgiven at once or never: the encryption with AAD must be the next under the key. */
 static bool has_iv(const struct kl_key_ring *ring, const struct kl_iv *iv, bool has_aad)
 {
     for (size_t i = 0; i < ring->count; i++) {
         const struct kl_iv *was = &ring->ivs[i];
-        bool is_same = was->words[0] == iv->words[0] && was->words[1] == iv->words[1];
 
-        if (is_same && (was->len == iv->len || (!has_aad && was->len == (iv->len ^ FOR_NOTHING)))) return true;
+        if (was->words[0] != iv->words[0] || was->words[1] != iv->words[1]) continue;
+        if (was->len == iv->len) return true;
+        if (was->len == (iv->len ^ FOR_NOTHING) && !(has_aad && is_newest(ring, i))) return true;
     }
     return false;
 }

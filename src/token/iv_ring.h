@@ -3,7 +3,7 @@
  * The IVs that lately produced ciphertext in one session, key by key: a caller
  * who brings one of the last 64 again under the same key is refused (DESIGN section 7).
  *
- * But for one case: an IV that has made nothing but the tag of no data and no AAD may be brought again with AAD, once. That is how
+ * But for one case: the last IV, if it has made nothing but the tag of no data and no AAD, may be brought again with AAD, once. That is how
  * Java's SunPKCS11 gives up an operation that it began before it knew the AAD, and it shows that tag to nobody.
  */
 #ifndef KL_TOKEN_IV_RING_H

@@ -299,6 +299,21 @@ static void what_was_for_nothing_is_used_once_more_with_aad(void)
     }
 }
 
+static void what_was_for_nothing_is_used_up_by_the_next(void)
+{
+    struct any_iv iv = iv_from(12, 5), other = iv_from(12, 6);
+    struct kl_iv_seen plain, early, next;
+
+    begin();
+    CU_ASSERT_EQUAL(check(1, &iv, &plain), KL_OK);
+    CU_ASSERT_EQUAL(kl_iv_ring_use_for_nothing(&session, row_of(1), &plain), KL_OK);
+    CU_ASSERT_EQUAL(check_with_aad(&iv, &early), KL_OK);
+    CU_ASSERT_EQUAL(check(1, &other, &next), KL_OK);
+    CU_ASSERT_EQUAL(kl_iv_ring_use(&session, row_of(1), &next), KL_OK);
+    CU_ASSERT_EQUAL(kl_iv_ring_use(&session, row_of(1), &early), KL_PARAMETER);
+    CU_ASSERT_EQUAL(check_with_aad(&iv, &early), KL_PARAMETER);
+}
+
 static void what_made_ciphertext_is_not_used_for_nothing(void)
 {
     struct any_iv iv = iv_from(12, 5);
@@ -434,7 +449,8 @@ UNIT_MAIN("token/iv_ring", UNIT(an_iv_is_refused_while_it_is_among_the_last_64_a
           UNIT(what_was_checked_and_not_used_is_not_remembered), UNIT(random_sequences_go_as_the_model_says),
           UNIT(ivs_that_all_fall_through_one_hole_go_as_the_model_says), UNIT(rounds_of_63_to_66_ivs_go_as_the_model_says),
           UNIT(ivs_that_look_alike_are_others), UNIT(of_seventeen_keys_the_one_unused_longest_is_forgotten),
-          UNIT(what_was_for_nothing_is_used_once_more_with_aad), UNIT(what_made_ciphertext_is_not_used_for_nothing),
-          UNIT(what_was_for_nothing_is_forgotten_like_the_others), UNIT(of_two_that_have_checked_the_same_one_uses_it),
-          UNIT(what_was_checked_under_one_key_is_used_under_it_whatever_came_between), UNIT(operations_by_turns_go_as_the_model_says),
-          UNIT(the_next_tenant_of_a_slot_has_used_nothing), UNIT(without_memory_for_a_ring_no_iv_is_accepted))
+          UNIT(what_was_for_nothing_is_used_once_more_with_aad), UNIT(what_was_for_nothing_is_used_up_by_the_next),
+          UNIT(what_made_ciphertext_is_not_used_for_nothing), UNIT(what_was_for_nothing_is_forgotten_like_the_others),
+          UNIT(of_two_that_have_checked_the_same_one_uses_it), UNIT(what_was_checked_under_one_key_is_used_under_it_whatever_came_between),
+          UNIT(operations_by_turns_go_as_the_model_says), UNIT(the_next_tenant_of_a_slot_has_used_nothing),
+          UNIT(without_memory_for_a_ring_no_iv_is_accepted))
