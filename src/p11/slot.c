@@ -5,7 +5,9 @@
 #include "p11/call.h"
 #include "token/token.h"
 
-enum { LABEL_LEN = 32 }; /* of C_InitToken: padded with blanks, without a NUL */
+#include <string.h>
+
+enum { LABEL_LEN = 32 }; /* of C_InitToken: padded with blanks, without a NUL; PyKCS11 hands on a string as it is */
 
 CK_RV C_GetSlotList(CK_BBOOL token_present, CK_SLOT_ID *slots, CK_ULONG *count)
 {
@@ -88,7 +90,8 @@ CK_RV C_InitToken(CK_SLOT_ID slot, CK_UTF8CHAR *pin, CK_ULONG pin_len, CK_UTF8CH
     if (rc == KL_OK) rc = kl_call_find_slot(&call, slot);
     /* A NULL PIN means a protected authentication path, and there is none. */
     if (rc == KL_OK && (pin == NULL || label == NULL)) rc = KL_ARG;
-    if (rc == KL_OK) rc = kl_token_init(call.token, kl_view_of(pin, pin_len), kl_view_of(label, LABEL_LEN));
+    /* What is behind a NUL is no part of the caller's string, and need not be readable. */
+    if (rc == KL_OK) rc = kl_token_init(call.token, kl_view_of(pin, pin_len), kl_view_of(label, strnlen((const char *)label, LABEL_LEN)));
     return kl_call_leave(&call, rc);
 }
 

@@ -467,6 +467,22 @@ TEST(a_short_or_missing_so_pin_makes_no_token)
     CHECK(!(info.flags & CKF_TOKEN_INITIALIZED));
 }
 
+/* PyKCS11's initToken hands on its argument, a string with a NUL and whatever comes behind. */
+TEST(a_label_that_ends_with_a_nul_ends_there)
+{
+    CK_UTF8CHAR label[32];
+    CK_SLOT_ID slot;
+
+    start();
+    slot = slot_blank();
+    memset(label, 0xff, sizeof label);
+    label[0] = '\0';
+    EXPECT(p11->C_InitToken(slot, (CK_BYTE *)(uintptr_t)SO_PIN, strlen(SO_PIN), label), CKR_ARGUMENTS_BAD);
+    memcpy(label, "by PyKCS11", sizeof "by PyKCS11");
+    NEED(p11->C_InitToken(slot, (CK_BYTE *)(uintptr_t)SO_PIN, strlen(SO_PIN), label));
+    (void)slot_labelled("by PyKCS11");
+}
+
 TEST(a_token_with_open_sessions_is_not_made_anew)
 {
     CK_SESSION_HANDLE session;
@@ -625,6 +641,7 @@ const struct test login_tests[] = {
     T(a_blank_token_is_made_through_standard_calls, BLANK),
     T(nobody_logs_in_to_a_blank_token, OURS | BLANK),
     T(a_short_or_missing_so_pin_makes_no_token, OURS | BLANK),
+    T(a_label_that_ends_with_a_nul_ends_there, OURS | BLANK),
     T(a_token_with_open_sessions_is_not_made_anew, ANY),
     T(a_token_is_made_anew_only_with_its_so_pin_and_is_empty_then, ANY),
     T(login_in_one_process_is_no_login_in_another, ANY),
