@@ -12,6 +12,8 @@ KEYLADDER_VECTORS=${KEYLADDER_VECTORS:-$top/tests/vectors}
 KEYLADDER_MODULE=$P11_MODULE
 export KEYLADDER_MODULE BUILD P11_MODULE KEYLADDER_TOOL KEYLADDER_VECTORS
 export LC_ALL=C.UTF-8
+# Makefiles take these from the environment, those of node-gyp too, which would build into our folder.
+unset builddir srcdir
 
 SO_PIN=so-pin-0000
 PIN=user-pin-1111
