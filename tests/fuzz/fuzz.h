@@ -69,6 +69,7 @@ void fuzz_check_rooms(void);
 enum { STANDARD, COMPATIBLE, STRICT, TOKENS };
 
 struct world {
+    size_t tokens; /* to be made, the first of them; all unless set before world_begin */
     char folder[64];
     char so_pin[64], user_pin[64];
     CK_SLOT_ID slots[TOKENS];
@@ -86,6 +87,8 @@ void world_spoil(void);
 void world_restore(void);
 void world_stop(void);
 void world_start(void);
+/* The keepers' sessions and logins, once more. */
+void world_log_in(void);
 /* "FOLDER/NAME" in memory of the input. */
 char *world_path(const char *name);
 CK_SESSION_HANDLE session_on(size_t token);

@@ -279,7 +279,7 @@ static CK_RV message(struct scene *scene, bool seals, void *parameter, CK_ULONG 
                      uint8_t *out)
 {
     CK_RV (*const begin)(CK_SESSION_HANDLE, void *, CK_ULONG, CK_BYTE *, CK_ULONG) = seals ? C_EncryptMessageBegin : C_DecryptMessageBegin;
-    CK_RV (*const next)
+    CK_RV(*const next)
     (CK_SESSION_HANDLE, void *, CK_ULONG, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *, CK_FLAGS) =
         seals ? C_EncryptMessageNext : C_DecryptMessageNext;
     CK_ULONG len = in.len, half = in.len / 2;

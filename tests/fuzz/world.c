@@ -11,7 +11,7 @@
 #include "fuzz.h"
 #include "token/token.h"
 
-struct world world;
+struct world world = { .tokens = TOKENS };
 
 static const char *const names[TOKENS] = { "standard", "compatible", "strict" };
 static const char *const settings[TOKENS] = { "", "policy = compatible\n", "policy = strict\nenvelope = xaes-256-gcm\n" };
@@ -122,7 +122,7 @@ static void configure(void)
         text, sizeof text,
         "[module]\nlock_memory = try\n[log]\ntarget = none\n[root \"local\"]\ntype = local\npassphrase = file:%s/passphrase\n",
         world.folder);
-    for (size_t i = 0; i < TOKENS; i++)
+    for (size_t i = 0; i < world.tokens; i++)
         len += (size_t)snprintf(text + len, sizeof text - len, "[token \"%s\"]\nstore = sqlite:%s/%s.db\nroots = local\nengine = %s\n%s",
                                 names[i], world.folder, names[i], engine != NULL ? engine : "auto", settings[i]);
     write_file("conf", text, len);
@@ -172,16 +172,16 @@ static uint64_t mark_of(size_t token)
 void world_start(void)
 {
     CK_C_INITIALIZE_ARGS arguments = { .flags = CKF_OS_LOCKING_OK };
-    CK_ULONG count = TOKENS;
+    CK_ULONG count = world.tokens;
 
     NEED(C_Initialize(&arguments));
     NEED(C_GetSlotList(CK_FALSE, world.slots, &count));
-    MUST(count == TOKENS);
+    MUST(count == world.tokens);
 }
 
-static void log_in(void)
+void world_log_in(void)
 {
-    for (size_t i = 0; i < TOKENS; i++) {
+    for (size_t i = 0; i < world.tokens; i++) {
         world.keepers[i] = session_on(i);
         NEED(C_Login(world.keepers[i], CKU_USER, (CK_UTF8CHAR *)world.user_pin, strlen(world.user_pin)));
         world.masters[i] = find_key(world.keepers[i], "master");
@@ -209,18 +209,18 @@ void world_restore(void)
     world_stop();
     put_back();
     world_start();
-    log_in();
+    world_log_in();
 }
 
 void world_begin(void)
 {
     configure();
     world_start();
-    for (size_t i = 0; i < TOKENS; i++) make_token(i);
+    for (size_t i = 0; i < world.tokens; i++) make_token(i);
     world_stop();
     each_file(save_file);
     world_start();
-    log_in();
+    world_log_in();
 }
 
 void world_spoil(void)
@@ -248,12 +248,12 @@ void world_reset(void)
     for (size_t i = 0; i < opened_count; i++) {
         bool keeps = false;
 
-        for (size_t j = 0; j < TOKENS; j++) keeps = keeps || opened[i] == world.keepers[j];
+        for (size_t j = 0; j < world.tokens; j++) keeps = keeps || opened[i] == world.keepers[j];
         /* One that the input has closed itself is no failure. */
         if (!keeps && C_CloseSession(opened[i]) != CKR_OK) continue;
     }
     opened_count = 0;
-    for (size_t i = 0; i < TOKENS; i++) changed = changed || mark_of(i) != marks[i];
+    for (size_t i = 0; i < world.tokens; i++) changed = changed || mark_of(i) != marks[i];
     if (changed) world_restore();
 }
 
