@@ -30,6 +30,15 @@ const char *fuzz_words(void)
     return kl_fail_words();
 }
 
+const char *fuzz_temporary(void)
+{
+    const char *own = getenv("TMPDIR");
+
+    /* A setting's line has an end. */
+    if (own != NULL && strlen(own) < 100) return own;
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
 /* --- the input --- */
 
 static struct kl_view input;

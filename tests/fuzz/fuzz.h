@@ -55,6 +55,9 @@ struct kl_view rest(void);
 /* A copy, changed in up to three places as the input says, or not at all. */
 struct kl_view mutated(struct kl_view in);
 
+/* A folder of files in memory, if there is one. */
+const char *fuzz_temporary(void);
+
 /* --- memory, given back after the input --- */
 
 /* Exactly `len` zero bytes. */
@@ -70,7 +73,7 @@ enum { STANDARD, COMPATIBLE, STRICT, TOKENS };
 
 struct world {
     size_t tokens; /* to be made, the first of them; all unless set before world_begin */
-    char folder[64];
+    char folder[160];
     char so_pin[64], user_pin[64];
     CK_SLOT_ID slots[TOKENS];
     CK_SESSION_HANDLE keepers[TOKENS];                                           /* keep the login */

@@ -9,7 +9,7 @@
 
 #include "base/conf_parts.h"
 
-static char path[64];
+static char path[160];
 static int file = -1;
 
 static void away(void)
@@ -19,7 +19,7 @@ static void away(void)
 
 void fuzz_begin(void)
 {
-    snprintf(path, sizeof path, "%s/kl-fuzz-conf-%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
+    snprintf(path, sizeof path, "%s/kl-fuzz-conf-%d", fuzz_temporary(), (int)getpid());
     file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0 || atexit(away) != 0) BROKEN("no file %s", path);
 }

@@ -8,7 +8,7 @@
 #include "make.h"
 #include "token/token.h"
 
-enum { SHOWN_MAX = 2048, OBJECTS_MAX = 16 };
+enum { SHOWN_MAX = 2048, OBJECTS_MAX = 16, METADATA_ROOM = 6 * 64 * 1024 };
 
 /* --- what the token shows --- */
 
@@ -77,7 +77,20 @@ static struct kl_view text_of(const char *const *texts, size_t count)
     return which < 240 ? kl_view_text(texts[which % count]) : bytes(30);
 }
 
-/* The number of a row that is nearly right, more often than not. */
+/* Long ones too, of an input that is short. */
+static struct kl_view value_of_extra(void)
+{
+    struct kl_view once = bytes(200);
+    size_t times = byte() < 240 ? 1 : byte();
+    uint8_t *text;
+
+    if (times <= 1) return once;
+    text = lend(once.len * times);
+    for (size_t i = 0; i < times && once.len > 0; i++) memcpy(text + i * once.len, once.data, once.len);
+    return kl_view_of(text, once.len * times);
+}
+
+/* What stands in a row's metadata: right more often than not. */
 static void write_metadata(struct kl_writer *writer, bool is_private)
 {
     static const uint64_t classes[] = { KL_CLASS_SECRET_KEY, KL_CLASS_DATA };
@@ -100,7 +113,7 @@ static void write_metadata(struct kl_writer *writer, bool is_private)
     kl_write_u32(writer, byte() < 240 ? extras : (uint32_t)number());
     for (uint32_t i = 0; i < extras; i++) {
         kl_write_u64(writer, byte() < 240 ? types[choice(COUNT(types))] : number());
-        kl_write_bytes(writer, bytes(200));
+        kl_write_bytes(writer, value_of_extra());
     }
 }
 
@@ -108,7 +121,7 @@ static struct kl_row any_row(void)
 {
     static const char *const key_types[] = { "free", "data", "dek", "fek", "master" };
     static const char *const names[] = { "AES-256", "data", "" };
-    struct kl_writer writer = { lend(4096), 4096, 0 };
+    struct kl_writer writer = { lend(METADATA_ROOM), METADATA_ROOM, 0 };
     struct kl_row row = { .generation = 1, .is_active = true, .state = 2, .created_at = 1000 };
 
     memset(row.id, 0xA0 + byte() % 4, sizeof row.id);
@@ -232,7 +245,8 @@ static void use(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
     (void)value_of(session, object);
     for (size_t i = 0; i < COUNT(patterns); i++) {
         rv = C_GetAttributeValue(session, object, &patterns[i], 1);
-        if (rv != CKR_OK || patterns[i].ulValueLen > 4096) continue;
+        if (rv != CKR_OK) continue;
+        MUST(patterns[i].ulValueLen <= 64 * 1024);
         patterns[i].pValue = lend(patterns[i].ulValueLen);
         rv = C_GetAttributeValue(session, object, &patterns[i], 1);
         MUST(rv == CKR_OK);

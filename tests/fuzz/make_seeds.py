@@ -127,9 +127,99 @@ def mechanisms():
         [0, 0, 0]) + NOTHING + bytes([0, 0])
 
 
+# --- rows ---
+
+KINDS = ["free", "data", "dek", "fek", "master"]
+
+
+def row(kind, key_type=0, public=False, extras=()):
+    """any_row(): how it differs from a good one, which it does not."""
+    how = (1 if kind == "data" else 0) + 2 * key_type
+    out = bytes([0, KINDS.index(kind)]) + text("id") + bytes([0, 0, 200 if public else 0, 0, 0, 0, 0]) + text("label") + bytes([0])
+    out += bytes([how, 0, 0, 0, len(extras)]) + bytes(7)
+    return out + b"".join(bytes([0, which]) + text(value) + bytes([0]) for which, value in extras)
+
+
+READ, KEYS, FILE = bytes([0]), bytes([5]), bytes([7])
+
+
+def rows():
+    for kind in KINDS:
+        yield "read_" + kind, READ + row(kind) + text("value") + bytes([5, 3])
+    yield "public", READ + row("data", public=True, extras=[(0, "app"), (1, "value")]) + text("") + bytes([0, 2])
+    yield "salt", READ + row("dek", extras=[(7, bytes(7) + b"\2"), (8, "s" * 32), (9, "info")]) + text("k" * 32) + bytes([1])
+    pattern = bytes([0, 0, 0, 1]) + bytes(6) + b"\1\x62" + bytes([0, 0, 0, 1, 1])
+    yield "keys_free", KEYS + row("free")
+    yield "keys_pattern", KEYS + row("free", extras=[(3, bytes(6) + b"\x10\x87"), (4, pattern), (5, pattern), (6, pattern)])
+    yield "keys_data", KEYS + row("data", extras=[(0, "app"), (1, "value"), (2, "oid")])
+    yield "keys_dek", KEYS + row("dek", key_type=0)
+    columns = re.search(r"columns\[\]\[2\] = \{(.*?)\n\};", open(os.path.join(HERE, "fuzz_row.c"), encoding="utf-8").read(), re.S)[1]
+    for index, (table_name, column) in enumerate(re.findall(r'"(\w+)", "(\w+)"', columns)):
+        if column in ("id", "encrypted_key", "label", "metadata", "state", "generation", "digest", "value", "macs", "mac", "records", "used"):
+            yield f"file_{table_name}_{column}", FILE + bytes([0, index, 2, 1, [6, 1, 4, 0, 2, 7][index % 6], 1, 2, 3])
+
+
+# --- calls ---
+
+DEEDS = "open make seal unseal begin step step step close cancel derive destroy copy find batch ask draw evict log_out".split()
+
+
+def deed(name, *arguments, session=0):
+    return bytes([DEEDS.index(name), session]) + b"".join(x if isinstance(x, bytes) else bytes([x]) for x in arguments)
+
+
+def calls():
+    seal = [deed("seal", 0, text("aad"), 0, text("plain")), deed("seal", 0, text("aad"), 1, text("plain"))]
+    for kind in range(2):
+        for how in range(2):
+            yield f"seal_{kind}_{how}", deed("make", kind, 0) + seal[how] + deed("unseal", 0, 0, 0, 0) + deed("destroy", 0) + deed("unseal", 0, 0, 0, 0)
+    yield "on_token", deed("make", 0, 1) + seal[0] + deed("evict", 0, 0) + deed("unseal", 0, 0, 0, 0) + deed("find", 1)
+    yield "record", deed("derive", 1) + seal[0] + deed("close") + deed("open", 1) + deed("unseal", 0, 0, 0, 0)
+    yield "two_sessions", deed("open", 0, session=1) + deed("make", 0, 0) + seal[1] + deed("unseal", 0, 0, 0, 0, session=1) + deed("close") + deed(
+        "unseal", 0, 0, 0, 0, session=1) + deed("find", 1, session=1)
+    encrypts = deed("begin", 0, 0, bytes([WAYS.index("CKM_AES_CTR"), 0, 1, 0]))
+    yield "parts", deed("make", 0, 0) + encrypts + deed("step", 0, 0, text("d" * 20), 0, 0) + deed("step", 0, 1, text(""), 0, 0, 0)
+    yield "active_twice", deed("make", 0, 0) + encrypts + encrypts + deed("cancel", 1) + encrypts + deed("destroy", 0) + deed("step", 0, 0, text("d"), 0, 0)
+    yield "mac", deed("make", 2, 0) + deed("begin", 2, 0, mechanism("CKM_SHA256_HMAC")) + deed("step", 2, 0, text("d"), 0, 0) + deed("step", 2, 1, text("d"), 0, 1)
+    yield "digest", deed("begin", 4, mechanism("CKM_SHA384")) + deed("step", 4, 0, text("d"), 0, 0) + deed("step", 4, 1, text("d"), 1, 3, 0)
+    yield "batch", deed("make", 0, 0) + deed("batch", 0, 3, 2, text("a"), text("one"), text("a"), text("two"), text(""), text("three"), 20)
+    yield "log_out", deed("make", 0, 0) + encrypts + deed("log_out", 0, text("wrong"), 1, 1) + deed("find", 0)
+    yield "rest", deed("ask", 5, 3, 3) + deed("ask", 39, 3, 3) + deed("draw", 100) + deed("copy", 0) + deed("cancel", 255)
+
+
+# --- envelopes and wrapped keys ---
+
+def envelopes():
+    for key in range(3):
+        yield f"seal_{key}", bytes([0, key, key % 2, 1]) + text("aad") + text("plain") + bytes([0, 0, 0, 0])
+    yield "changed", bytes([0, 0, 0, 0]) + text("aad") + text("plain") + bytes([1, 0, 30, 0, 1])
+    yield "no_tag", bytes([0, 0, 1, 0]) + text("aad") + text("") + bytes([1, 0, 50, 1, 0])
+    yield "forged", bytes([1, 0, 0, 0, 0]) + text("") + b"KL\1\1" + bytes(60)
+    yield "forged_xaes", bytes([1, 0, 0, 0, 0]) + text("") + b"KL\1\3" + bytes(46)
+    for pick in range(5):
+        yield f"stream_{pick}", bytes([2, 0, pick]) + text("aad") + text("") + bytes([0, 2, 0, 1, 0, 0])
+    yield "stream_small", bytes([2, 1, 9]) + text("") + text("plain") + bytes([1, 0, 0])
+    yield "stream_forged", bytes([3, 0]) + b"KL\2\1" + bytes(70)
+    for token in range(3):
+        for key in range(4):
+            yield f"client_{token}_{key}", bytes([4, token, key, 0]) + text("aad") + text("plain") + bytes([0, 0, 0])
+
+
+def wrapped():
+    for way in range(6):
+        aad = text("aad") if way == 3 else b""
+        for kind in (0, 1):
+            yield f"wrap_{way}_{kind}", bytes([0, 0, COMPATIBLE if way == 4 else STANDARD, way]) + aad + bytes([kind]) + text("k" * 16) + bytes([0, 0])
+        yield f"changed_{way}", bytes([0, 0, COMPATIBLE if way == 4 else STANDARD, way]) + aad + bytes([0]) + text("k" * 32) + bytes([1, 0, 9, 0, 1, 0])
+        yield f"any_{way}", bytes([1, 0, COMPATIBLE, way]) + aad + template(CLASS="CKO_SECRET_KEY", KEY_TYPE="CKK_AES") + bytes(40)
+    yield "padding", bytes([2, 0, 0, 0]) + text(b"k" * 15 + b"\1") + bytes([1])
+    yield "padding_all", bytes([2, 0, 0, 0]) + text(b"\x10" * 16) + bytes([1])
+    yield "by_root", bytes([3, 0, 0, 0]) + text("k" * 32) + bytes([0])
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "seeds")
-    for target, seeds in {"template": templates(), "mechanism": mechanisms()}.items():
+    for target, seeds in {"template": templates(), "mechanism": mechanisms(), "row": rows(), "calls": calls(), "envelope": envelopes(), "wrapped": wrapped()}.items():
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, data in seeds:
             with open(os.path.join(folder, target, name), "wb") as file:

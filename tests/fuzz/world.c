@@ -41,7 +41,7 @@ char *world_path(const char *name)
 
 static void write_file(const char *name, const void *text, size_t len)
 {
-    char path[256];
+    char path[512];
     int fd;
 
     snprintf(path, sizeof path, "%s/%s", world.folder, name);
@@ -105,12 +105,11 @@ static void generate(char *out, size_t cap)
 
 static void configure(void)
 {
-    const char *temporary = getenv("TMPDIR"), *engine = getenv("KEYLADDER_FUZZ_ENGINE");
-    char text[4096], passphrase[64], path[128];
+    const char *engine = getenv("KEYLADDER_FUZZ_ENGINE");
+    char text[4096], passphrase[64], path[256];
     size_t len;
 
-    if (temporary == NULL) temporary = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(world.folder, sizeof world.folder, "%.40s/kl-fuzz-XXXXXX", temporary);
+    snprintf(world.folder, sizeof world.folder, "%s/kl-fuzz-XXXXXX", fuzz_temporary());
     if (mkdtemp(world.folder) == NULL) BROKEN("%s: %m", world.folder);
     maker = getpid();
     if (atexit(remove_world) != 0) BROKEN("atexit");
