@@ -84,6 +84,8 @@ extern struct world world;
 void world_begin(void);
 /* Sessions of the input end here; where its deeds are on a disk the tokens are put back as they were. */
 void world_reset(void);
+/* What was committed since has been undone: there is nothing to put back. */
+void world_accept(void);
 /* Something that no commit tells of: a wrong PIN, a logout. */
 void world_spoil(void);
 /* C_Finalize, the tokens as they were at the beginning, and C_Initialize. */

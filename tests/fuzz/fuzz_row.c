@@ -234,6 +234,7 @@ static void use(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
                                 { CKA_UNWRAP_TEMPLATE, NULL, 0 },
                                 { CKA_DERIVE_TEMPLATE, NULL, 0 },
                                 { CKA_ALLOWED_MECHANISMS, NULL, 0 } };
+    CK_ATTRIBUTE in_session[] = { A_BOOL(CKA_TOKEN, CK_FALSE) };
     CK_MECHANISM mechanism = { types[choice(COUNT(types))], NULL, 0 };
     CK_OBJECT_HANDLE made = 0;
     CK_ULONG len = 0;
@@ -255,7 +256,7 @@ static void use(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
     if (C_SignInit(session, &mechanism, object) == CKR_OK) rv = C_Sign(session, plain, sizeof plain, NULL, &len);
     rv = C_WrapKey(session, &mechanism, world.frees[0], object, NULL, &len);
     rv = C_UnwrapKey(session, &mechanism, object, sealed, 24, patterns, 0, &made);
-    rv = C_CopyObject(session, object, patterns, 0, &made);
+    rv = C_CopyObject(session, object, in_session, COUNT(in_session), &made);
     (void)rv;
 }
 
@@ -288,26 +289,37 @@ static enum kl_rc add(struct kl_ladder *ladder, struct kl_record *record, struct
     return rc;
 }
 
+/* Quicker than to make the world anew. */
+static void take_away(struct kl_ladder *ladder, const struct kl_record *record)
+{
+    struct kl_store *store = NULL;
+    struct kl_txn *txn = NULL;
+    struct kl_commit commit;
+
+    MUST(kl_ladder_store(ladder, KL_STORE_EXISTING, &store) == KL_OK && kl_store_begin(store, &txn) == KL_OK);
+    if (kl_txn_remove(txn, record->id, record->generation) != KL_OK || kl_txn_commit(txn, &commit) != KL_OK) BROKEN("%s", fuzz_words());
+    world_accept();
+}
+
 static void with_keys(void)
 {
     CK_SESSION_HANDLE session = session_on(0);
+    struct kl_ladder *ladder = kl_token_at(world.slots[0])->ladder;
     struct kl_row row = any_row();
     struct kl_record record = { 0 };
     CK_OBJECT_HANDLE found[OBJECTS_MAX];
+    size_t len = choice(4) == 1 ? 5 : 32;
     CK_ULONG count;
     CK_RV rv;
 
     if (kl_record_read(&record, &row) != KL_OK) return;
-    if (add(kl_token_at(world.slots[0])->ladder, &record,
-            kl_view_of(plain, choice(4) == 1      ? 5
-                              : 32 > sizeof plain ? sizeof plain
-                                                  : 32)) == KL_OK) {
+    if (add(ladder, &record, kl_view_of(memset(lend(len), 'v', len), len)) == KL_OK) {
         CK_ATTRIBUTE template[] = { A_BYTES(CKA_LABEL, row.label.data, row.label.len) };
 
+        /* By its label; one without is found among all, which takes longer. */
         rv = find(session, template, row.label.len > 0, found, &count);
         for (CK_ULONG i = 0; rv == CKR_OK && i < count; i++) use(session, found[i]);
-        rv = find(session, NULL, 0, found, &count);
-        MUST(rv != CKR_OK || count >= 1);
+        take_away(ladder, &record);
     }
     kl_record_clear(&record);
 }
@@ -452,6 +464,11 @@ static void look(CK_SESSION_HANDLE session)
     }
 }
 
+static bool open_session(CK_SESSION_HANDLE *session)
+{
+    return C_OpenSession(world.slots[0], CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, session) == CKR_OK;
+}
+
 static void in_file(void)
 {
     CK_UTF8CHAR *pin = (CK_UTF8CHAR *)world.user_pin;
@@ -465,12 +482,13 @@ static void in_file(void)
     for (size_t i = choice(3) + 1; i > 0; i--) edit(file);
     MUST(sqlite3_close(file) == SQLITE_OK);
     world_start();
-    if (C_OpenSession(world.slots[0], CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session) == CKR_OK) {
-        /* Before login nothing can be checked: nothing may fall over. */
+    /* Before login nothing can be checked: nothing may fall over. */
+    if (open_session(&session)) {
         if (find(session, NULL, 0, found, &count) == CKR_OK)
             for (CK_ULONG i = 0; i < count; i++) use(session, found[i]);
-        if (C_Login(session, CKU_USER, pin, strlen(world.user_pin)) == CKR_OK) look(session);
+        NEED(C_CloseSession(session));
     }
+    if (open_session(&session) && C_Login(session, CKU_USER, pin, strlen(world.user_pin)) == CKR_OK) look(session);
     world_restore();
 }
 

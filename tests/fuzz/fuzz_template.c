@@ -75,7 +75,20 @@ static void keep(CK_RV rv, CK_OBJECT_HANDLE object)
     }
     MUST(is_there(session, object));
     check_secret(object);
-    if (object_count < OBJECTS) objects[object_count++] = object;
+    if (object_count < OBJECTS)
+        objects[object_count++] = object;
+    else
+        world_spoil();
+}
+
+/* Destroying what was made is quicker than to make the world anew; not everything can be. */
+static void undo(void)
+{
+    for (size_t i = 0; i < object_count; i++) {
+        if (bool_of(session, objects[i], CKA_TOKEN) != 1) continue;
+        if (C_DestroyObject(session, objects[i]) != CKR_OK) world_spoil();
+    }
+    world_accept();
 }
 
 /* --- the steps --- */
@@ -137,6 +150,7 @@ static void set(void)
     CK_RV rv = C_SetAttributeValue(session, object, asked.attributes, asked.count);
 
     if (rv == CKR_OK) check_made(object, &asked);
+    if (rv == CKR_OK && bool_of(session, object, CKA_TOKEN) == 1) world_spoil();
     if (sensitive == 1) MUST(bool_of(session, object, CKA_SENSITIVE) == 1);
     if (extractable == 0) MUST(bool_of(session, object, CKA_EXTRACTABLE) == 0);
     if (rv != CKR_OK)
@@ -201,6 +215,7 @@ static void destroy(void)
     CK_RV rv = C_DestroyObject(session, object);
 
     if (rv == CKR_OK) MUST(may && !is_there(session, object));
+    if (rv == CKR_OK && object == world.frees[token]) world_spoil();
 }
 
 void fuzz_one(void)
@@ -211,5 +226,6 @@ void fuzz_one(void)
     session = session_on(token);
     object_count = 0;
     for (size_t i = 0; left() > 0 && i < STEPS_MAX; i++) steps[choice(COUNT(steps))]();
+    undo();
     world_reset();
 }

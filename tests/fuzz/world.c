@@ -222,6 +222,11 @@ void world_begin(void)
     world_log_in();
 }
 
+void world_accept(void)
+{
+    for (size_t i = 0; i < world.tokens; i++) marks[i] = mark_of(i);
+}
+
 void world_spoil(void)
 {
     is_spoiled = true;
