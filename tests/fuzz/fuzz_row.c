@@ -100,7 +100,7 @@ static void write_metadata(struct kl_writer *writer, bool is_private)
     static const uint64_t key_types[] = { KL_TYPE_AES, KL_TYPE_GENERIC, KL_TYPE_CHACHA20, KL_TYPE_HKDF, KL_TYPE_SHA256_HMAC };
     uint8_t how = byte();
     uint64_t flags = (uint64_t)byte() << 11 | (uint64_t)byte() << 3 | (byte() & 7);
-    uint32_t extras = (uint32_t)choice(6);
+    uint32_t extras = (uint32_t)choice(how < 128 ? 6 : 40);
 
     flags = (flags & ~(uint64_t)KL_FLAG_PRIVATE) | (is_private ? (uint64_t)KL_FLAG_PRIVATE : 0);
     kl_write_u8(writer, how < 250 ? 1 : how);
@@ -112,7 +112,8 @@ static void write_metadata(struct kl_writer *writer, bool is_private)
     kl_write_raw(writer, byte() < 240 ? kl_view_of("\0\0\0\0\0\0\0\00020991231", 16) : bytes(16));
     kl_write_u32(writer, byte() < 240 ? extras : (uint32_t)number());
     for (uint32_t i = 0; i < extras; i++) {
-        kl_write_u64(writer, byte() < 240 ? types[choice(COUNT(types))] : number());
+        /* Many, too, and then in order: that alone is read to the end. */
+        kl_write_u64(writer, how >= 128 ? i + 1 : byte() < 240 ? types[choice(COUNT(types))] : number());
         kl_write_bytes(writer, value_of_extra());
     }
 }

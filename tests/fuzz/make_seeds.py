@@ -148,6 +148,9 @@ def rows():
         yield "read_" + kind, READ + row(kind) + text("value") + bytes([5, 3])
     yield "public", READ + row("data", public=True, extras=[(0, "app"), (1, "value")]) + text("") + bytes([0, 2])
     yield "salt", READ + row("dek", extras=[(7, bytes(7) + b"\2"), (8, "s" * 32), (9, "info")]) + text("k" * 32) + bytes([1])
+    many = READ + row("free").replace(bytes([0, 0, 0, 0, 0]) + bytes(7), b"", 1)
+    for count in (32, 33):
+        yield f"extras_{count}", many + bytes([128, 0, 0, 0, count]) + bytes(7) + bytes(2 * count) + text("value") + bytes([5, 3])
     pattern = bytes([0, 0, 0, 1]) + bytes(6) + b"\1\x62" + bytes([0, 0, 0, 1, 1])
     yield "keys_free", KEYS + row("free")
     yield "keys_pattern", KEYS + row("free", extras=[(3, bytes(6) + b"\x10\x87"), (4, pattern), (5, pattern), (6, pattern)])
