@@ -295,6 +295,16 @@ static CK_RV finish(struct session *session, enum kind kind, struct kl_view in, 
     }
 }
 
+/* Input and output in one piece of memory: in place, apart, or one begun inside the other. */
+static CK_BYTE *overlap(struct kl_view *in, CK_ULONG cap)
+{
+    uint8_t *memory = room(cap + in->len + 64), *at = memory + choice(64);
+
+    if (in->len > 0) memcpy(at, in->data, in->len);
+    *in = kl_view_of(at, in->len);
+    return choice(4) == 0 ? at : memory + choice(64);
+}
+
 /*
  * PKCS #11 v3.1 5.2: asking for a length, or offering too little, leaves the operation as it is; so does a part that goes well. Everything
  * else ends it.
@@ -306,7 +316,8 @@ static void step(struct session *session)
     bool ends = choice(2) == 1, asks;
     struct kl_view in = bytes(200);
     CK_ULONG cap = choice(4) == 1 ? choice(64) : in.len + 700, len = cap;
-    CK_BYTE *out = choice(6) == 1 ? NULL : room(cap);
+    size_t where = choice(6);
+    CK_BYTE *out = where == 1 ? NULL : where == 2 ? overlap(&in, cap) : room(cap);
     CK_RV rv = ends ? finish(session, kind, in, out, &len) : go_on(session, kind, in, out, &len);
 
     if (!session->open) {

@@ -172,7 +172,7 @@ static void seal_and_open(struct kl_record *record)
     struct kl_key *parent = parent_key();
     struct kl_record other = *record;
     struct kl_secret opened = { 0 };
-    uint8_t *memory = NULL, *changed;
+    uint8_t *memory = NULL;
 
     MUST(kl_seal_value(serial, parent, record, value, &memory) == KL_OK);
     MUST(kl_open_value(serial, parent, record, &opened) == KL_OK && kl_view_is(kl_secret_view(&opened), value));
@@ -196,9 +196,8 @@ static void seal_and_open(struct kl_record *record)
         other.key_type ^= 1;
         break;
     default:
-        changed = lend_copy(record->sealed.data, record->sealed.len);
-        changed[choice(record->sealed.len)] ^= 0x80;
-        other.sealed = kl_view_of(changed, record->sealed.len);
+        other.sealed = mutated(record->sealed);
+        if (kl_view_is(other.sealed, record->sealed)) other.sealed = kl_view_of(record->sealed.data, record->sealed.len - 1 - choice(28));
     }
     MUST(kl_open_value(serial, parent, &other, &opened) == KL_INTEGRITY && opened.data == NULL);
     free(memory);

@@ -145,7 +145,7 @@ READ, KEYS, FILE = bytes([0]), bytes([5]), bytes([7])
 
 def rows():
     for kind in KINDS:
-        yield "read_" + kind, READ + row(kind) + text("value") + bytes([5, 3])
+        yield "read_" + kind, READ + row(kind) + text("value") + bytes([5, 0, 3])
     yield "public", READ + row("data", public=True, extras=[(0, "app"), (1, "value")]) + text("") + bytes([0, 2])
     yield "salt", READ + row("dek", extras=[(7, bytes(7) + b"\2"), (8, "s" * 32), (9, "info")]) + text("k" * 32) + bytes([1])
     many = READ + row("free").replace(bytes([0, 0, 0, 0, 0]) + bytes(7), b"", 1)
