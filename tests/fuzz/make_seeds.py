@@ -168,10 +168,11 @@ DEEDS = "open make seal unseal begin step step step close cancel derive destroy 
 
 
 def deed(name, *arguments, session=0):
+    """Of a session; the first of them is open from the beginning, on the token that the first byte says."""
     return bytes([DEEDS.index(name), session]) + b"".join(x if isinstance(x, bytes) else bytes([x]) for x in arguments)
 
 
-def calls():
+def sequences():
     seal = [deed("seal", 0, text("aad"), 0, text("plain")), deed("seal", 0, text("aad"), 1, text("plain"))]
     for kind in range(2):
         for how in range(2):
@@ -183,11 +184,19 @@ def calls():
     encrypts = deed("begin", 0, 0, bytes([WAYS.index("CKM_AES_CTR"), 0, 1, 0]))
     yield "parts", deed("make", 0, 0) + encrypts + deed("step", 0, 0, text("d" * 20), 0, 0) + deed("step", 0, 1, text(""), 0, 0, 0)
     yield "active_twice", deed("make", 0, 0) + encrypts + encrypts + deed("cancel", 1) + encrypts + deed("destroy", 0) + deed("step", 0, 0, text("d"), 0, 0)
+    elsewhere = deed("begin", 0, 0, bytes([WAYS.index("CKM_AES_CTR"), 0, 1, 0]), session=1)
+    yield "destroyed_elsewhere", deed("open", 0, session=1) + deed("make", 0, 0) + elsewhere + deed("destroy", 0) + deed(
+        "step", 0, 0, text("d" * 20), 0, 0, session=1)
     yield "mac", deed("make", 2, 0) + deed("begin", 2, 0, mechanism("CKM_SHA256_HMAC")) + deed("step", 2, 0, text("d"), 0, 0) + deed("step", 2, 1, text("d"), 0, 1)
     yield "digest", deed("begin", 4, mechanism("CKM_SHA384")) + deed("step", 4, 0, text("d"), 0, 0) + deed("step", 4, 1, text("d"), 1, 3, 0)
     yield "batch", deed("make", 0, 0) + deed("batch", 0, 3, 2, text("a"), text("one"), text("a"), text("two"), text(""), text("three"), 20)
     yield "log_out", deed("make", 0, 0) + encrypts + deed("log_out", 0, text("wrong"), 1, 1) + deed("find", 0)
     yield "rest", deed("ask", 5, 3, 3) + deed("ask", 39, 3, 3) + deed("draw", 100) + deed("copy", 0) + deed("cancel", 255)
+
+
+def calls():
+    for name, data in sequences():
+        yield name, bytes([STANDARD]) + data
 
 
 # --- envelopes and wrapped keys ---
