@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 
 enum { LINE_CAP = 1000, QUIET = -1 };
 
@@ -27,13 +28,10 @@ struct target_ops {
     bool (*write)(int fd, const char *line, size_t len);
 };
 
-/* Where lines go. A descriptor is known by what it was when opened: a host that closes every descriptor and opens its own must not find our lines in its files. */
 struct target {
     const struct target_ops *ops;
     char path[PATH_MAX];
-    int fd;
-    dev_t device;
-    ino_t inode;
+    struct kl_descriptor to;
 };
 
 static const struct {
@@ -45,7 +43,7 @@ static const struct {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct target target = { .fd = -1 };
+static struct target target = { .to = { .fd = -1 } };
 /* The least level kept, so that what is not kept costs one load. */
 static _Atomic int least_level = QUIET;
 
@@ -96,7 +94,7 @@ static bool file_is_stale(const struct target *file)
 {
     struct stat what;
 
-    return lstat(file->path, &what) != 0 || what.st_dev != file->device || what.st_ino != file->inode;
+    return lstat(file->path, &what) != 0 || what.st_dev != file->to.device || what.st_ino != file->to.inode;
 }
 
 static size_t file_begin(enum kl_log_level level, char *line, size_t cap)
@@ -123,50 +121,30 @@ static const struct target_ops targets[] = {
     { .name = "file:", .open = file_open, .is_stale = file_is_stale, .begin = file_begin, .write = file_write },
 };
 
-static bool is_ours(const struct target *t)
-{
-    struct stat what;
-
-    return t->fd >= 0 && fstat(t->fd, &what) == 0 && what.st_dev == t->device && what.st_ino == t->inode;
-}
-
-static void target_close(struct target *t)
-{
-    if (is_ours(t)) close(t->fd);
-    t->fd = -1;
-}
-
 static void target_open(struct target *t)
 {
-    struct stat what;
-    int fd = t->ops->open == NULL ? -1 : t->ops->open(t);
+    struct kl_descriptor fresh;
 
-    if (fd < 0) return;
-    if (fstat(fd, &what) != 0) {
-        close(fd);
-        return;
-    }
-    target_close(t);
-    t->fd = fd;
-    t->device = what.st_dev;
-    t->inode = what.st_ino;
+    if (t->ops->open == NULL || !kl_descriptor_take(&fresh, kl_descriptor_lift(t->ops->open(t)))) return;
+    kl_descriptor_close(&t->to);
+    t->to = fresh;
 }
 
 /* Whether there is a descriptor that may be written to. */
 static bool target_is_ready(struct target *t)
 {
-    if (!is_ours(t)) t->fd = -1;
+    if (!kl_descriptor_is_ours(&t->to)) t->to.fd = -1;
     /* A file moved away is written to as long as no new one can be made. */
-    if (t->fd < 0 || (t->ops->is_stale != NULL && t->ops->is_stale(t))) target_open(t);
-    return t->fd >= 0;
+    if (t->to.fd < 0 || (t->ops->is_stale != NULL && t->ops->is_stale(t))) target_open(t);
+    return t->to.fd >= 0;
 }
 
 static void target_write(struct target *t, const char *line, size_t len)
 {
-    if (!target_is_ready(t) || t->ops->write(t->fd, line, len)) return;
-    target_close(t);
+    if (!target_is_ready(t) || t->ops->write(t->to.fd, line, len)) return;
+    kl_descriptor_close(&t->to);
     /* Once more on a new descriptor; what fails then is dropped, and the next line tries again. */
-    if (target_is_ready(t) && !t->ops->write(t->fd, line, len)) target_close(t);
+    if (target_is_ready(t) && !t->ops->write(t->to.fd, line, len)) kl_descriptor_close(&t->to);
 }
 
 /* The row for a target as one would write it, and its path if it has one. */
@@ -193,7 +171,7 @@ enum kl_rc kl_log_open(const char *where, enum kl_log_level least)
         return kl_fail(KL_CONFIG, "the log goes to syslog, none or file:/absolute/path, not to \"%s\"", where == NULL ? "" : where);
     KL_CHECK((unsigned)least <= KL_LOG_DEBUG, KL_ARG);
     pthread_mutex_lock(&lock);
-    if (target.ops != NULL) target_close(&target);
+    if (target.ops != NULL) kl_descriptor_close(&target.to);
     target.ops = ops;
     snprintf(target.path, sizeof target.path, "%s", path);
     /* Now, while the host has not yet given up root or changed its root directory; a failure shows at `doctor`, and every line tries again. */
@@ -208,7 +186,7 @@ void kl_log_abandon(void)
 {
     /* Its holder, if it had one, did not come along. */
     lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    target.fd = -1;
+    target.to.fd = -1;
 }
 
 pthread_mutex_t *kl_log_lock(void)
@@ -222,7 +200,7 @@ void kl_log_close(void)
 
     pthread_mutex_lock(&lock);
     atomic_store(&least_level, QUIET);
-    if (target.ops != NULL) target_close(&target);
+    if (target.ops != NULL) kl_descriptor_close(&target.to);
     target.ops = NULL;
     pthread_mutex_unlock(&lock);
     errno = saved;
@@ -236,6 +214,7 @@ void kl_log(enum kl_log_level level, const char *format, ...)
     size_t len = 0;
 
     if ((unsigned)level > KL_LOG_DEBUG || (int)level > atomic_load_explicit(&least_level, memory_order_relaxed)) return;
+    kl_thread_hold();
     pthread_mutex_lock(&lock);
     if (target.ops != NULL && target.ops->begin != NULL) {
         len = target.ops->begin(level, line, LINE_CAP);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "base/rc.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,20 @@ static _Thread_local struct kl_thread thread;
 struct kl_thread *kl_thread(void)
 {
     return &thread;
+}
+
+void kl_thread_hold(void)
+{
+    if (!thread.is_inside || thread.is_held) return;
+    thread.is_held = pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &thread.cancel_before) == 0;
+}
+
+void kl_thread_let_go(struct kl_thread *mine)
+{
+    int ignored;
+
+    mine->is_held = false;
+    pthread_setcancelstate(mine->cancel_before, &ignored);
 }
 
 const char *kl_rc_name(enum kl_rc rc)

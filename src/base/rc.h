@@ -43,11 +43,22 @@ static inline enum kl_rc kl_rc_same(enum kl_rc rc, enum kl_rc said)
  */
 struct kl_thread {
     bool is_inside;     /* a call of ours */
+    bool is_held;       /* and may not be cancelled until its end */
+    int cancel_before;  /* whether it might before */
     unsigned last_fn;   /* how its last call ended: function */
     enum kl_rc last_rc; /* and result */
     char words[512];    /* the last kl_fail()'s */
 };
 struct kl_thread *kl_thread(void);
+
+/*
+ * A thread that is cancelled in the middle of a call would leave our locks held and what they guard half changed. So before a
+ * call comes to what may be a cancellation point, it puts cancelling off until it ends. Not at the beginning of every call: the data
+ * path comes to none.
+ */
+KL_COLD void kl_thread_hold(void);
+/* At the end of the call, with no lock held: a thread that may be cancelled at any time ends here. */
+KL_COLD void kl_thread_let_go(struct kl_thread *thread);
 
 /* The words of the last kl_fail() of this thread, "" after kl_fail_forget(). Valid until the next of either. */
 const char *kl_fail_words(void);

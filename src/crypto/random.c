@@ -13,6 +13,7 @@ static enum kl_rc from_kernel(void *out, size_t len)
 {
     uint8_t *next = out;
 
+    kl_thread_hold();
     while (len > 0) {
         ssize_t got = getrandom(next, len, 0);
 

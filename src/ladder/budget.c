@@ -241,6 +241,7 @@ static enum kl_rc wait_for_other(struct kl_ladder *ladder)
 {
     uint64_t failures = ladder->reserve_failures;
 
+    kl_thread_hold();
     while (ladder->is_reserving) pthread_cond_wait(&ladder->reserved, &ladder->lock);
     if (failures == ladder->reserve_failures) return KL_OK;
     return kl_fail(ladder->reserve_failure, "%s: no encryptions could be reserved: %s", kl_ladder_store_path(ladder),

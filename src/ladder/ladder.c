@@ -155,6 +155,7 @@ enum kl_rc kl_ladder_store(struct kl_ladder *ladder, enum kl_store_mode mode, st
     enum kl_rc rc = KL_OK;
 
     if (!store) {
+        kl_thread_hold();
         pthread_mutex_lock(&ladder->opening);
         store = ladder->store;
         if (!store) rc = open_store(ladder, mode, &store);

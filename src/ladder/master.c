@@ -270,6 +270,7 @@ enum kl_rc kl_master_open(struct kl_ladder *ladder, const struct kl_record *reco
     uint64_t login;
     enum kl_rc rc;
 
+    kl_thread_hold();
     pthread_mutex_lock(&ladder->lock);
     while (!(key = held_master(ladder, record->id)) && ladder->is_opening) pthread_cond_wait(&ladder->opened, &ladder->lock);
     if (!key) ladder->is_opening = true;

@@ -105,6 +105,7 @@ enum kl_rc kl_call_enter(struct kl_call *call, enum kl_fn fn, CK_SESSION_HANDLE 
     if (need != KL_NEED_NOTHING && !kl_module_is_open()) return KL_NOT_INITIALIZED;
     thread->is_inside = call->is_first = true;
     thread->words[0] = '\0';
+    if (need != KL_NEED_SESSION) kl_thread_hold();
     if (need == KL_NEED_NOTHING) return KL_OK;
     /* A call that holds its session's lock is waited for by that; the data path writes nothing that other sessions write. */
     if (need != KL_NEED_SESSION) call->holds_module = kl_module_enter();
@@ -138,6 +139,7 @@ CK_RV kl_call_leave(struct kl_call *call, enum kl_rc rc)
     }
     if (call->is_first) thread->is_inside = false;
     *call->where_errno = call->saved_errno;
+    if (call->is_first && thread->is_held) kl_thread_let_go(thread);
     if (rc == KL_OK) return CKR_OK;
     return kl_call_answer(call->fn, rc);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "store/disk.h"
 
 static enum kl_rc refused(const char *path, unsigned flags)
@@ -81,7 +82,7 @@ static int open_or_create(const char *path, unsigned flags, bool *created)
 enum kl_rc kl_file_open(const char *path, unsigned flags, int *fd)
 {
     bool created = false;
-    int opened = open_or_create(path, flags, &created);
+    int opened = kl_descriptor_lift(open_or_create(path, flags, &created));
     enum kl_rc rc;
 
     if (opened < 0) return refused(path, flags);

@@ -62,26 +62,60 @@ static enum kl_rc fill(int fd, const char *path)
     return kl_fail(KL_STORE, "%s is locked by another process", path);
 }
 
-static enum kl_rc map(struct kl_mark *mark, int fd, const char *path)
+/* The page of another descriptor of this very file, which was lost, is mapped still, and holds the claim with it. */
+static bool is_renewed(const struct kl_mark *mark, const struct kl_descriptor *taken)
 {
-    struct stat status;
+    return atomic_load(&mark->word) != &mark->own && mark->descriptor.device == taken->device && mark->descriptor.inode == taken->inode;
+}
+
+/* In the place of the old page, which other threads may be reading. */
+static enum kl_rc renew(struct kl_mark *mark, int fd, uint8_t *page, const char *path)
+{
+    uint8_t *old = (uint8_t *)(uintptr_t)atomic_load(&mark->word) - WORD_AT;
+
+    if (mremap(page, FILE_LEN, FILE_LEN, MREMAP_MAYMOVE | MREMAP_FIXED, old) == MAP_FAILED) {
+        munmap(page, FILE_LEN);
+        return kl_fail(KL_STORE, "%s cannot be mapped: %s", path, strerror(errno));
+    }
+    /* It is ours; only a forked child, which has the old page too, can keep us from taking it by the new descriptor. */
+    (void)claim_process(fd, F_WRLCK);
+    return KL_OK;
+}
+
+static enum kl_rc map(struct kl_mark *mark, const struct kl_descriptor *taken, const char *path)
+{
+    bool is_again = is_renewed(mark, taken);
     uint8_t *page;
 
-    KL_TRY(fill(fd, path));
-    if (!claim_process(fd, F_WRLCK))
+    KL_TRY(fill(taken->fd, path));
+    if (!is_again && !claim_process(taken->fd, F_WRLCK))
         return kl_fail(KL_STORE, "the store of %s is open already in this process, by another copy of keyladder", path);
-    if (kl_disk->stat(fd, &status) != 0) return kl_fail(KL_STORE, "%s: %s", path, strerror(errno));
-    page = kl_disk->map(fd, FILE_LEN, 0, true);
+    page = kl_disk->map(taken->fd, FILE_LEN, 0, true);
     if (page == MAP_FAILED) return kl_fail(KL_STORE, "%s cannot be mapped: %s", path, strerror(errno));
-    mark->device = status.st_dev;
-    mark->inode = status.st_ino;
+    if (is_again) return renew(mark, taken->fd, page, path);
     atomic_store(&mark->word, (_Atomic uint64_t *)(void *)(page + WORD_AT));
     return KL_OK;
 }
 
+/* Takes `fd`, on failure too. */
+static enum kl_rc take(struct kl_mark *mark, int fd, const char *path)
+{
+    struct kl_descriptor taken;
+    enum kl_rc rc;
+
+    if (!kl_descriptor_take(&taken, fd)) return kl_fail(KL_STORE, "%s: %s", path, strerror(errno));
+    rc = map(mark, &taken, path);
+    if (rc == KL_OK) {
+        mark->descriptor = taken;
+    } else {
+        kl_descriptor_close(&taken);
+    }
+    return rc;
+}
+
 void kl_mark_init(struct kl_mark *mark)
 {
-    mark->fd = -1;
+    mark->descriptor = KL_NO_DESCRIPTOR;
     atomic_store(&mark->own, 0);
     atomic_store(&mark->word, &mark->own);
 }
@@ -92,43 +126,39 @@ enum kl_rc kl_mark_open(struct kl_mark *mark, const char *path, bool create)
     enum kl_rc rc = kl_file_open(path, KL_FILE_WRITE | KL_FILE_VOLATILE | (create ? (unsigned)KL_FILE_CREATE : 0U), &fd);
 
     if (rc == KL_STORE_READ_ONLY) return KL_OK;
-    if (rc != KL_OK) return rc;
-    rc = map(mark, fd, path);
-    if (rc != KL_OK) {
-        close(fd);
-        return rc;
-    }
-    mark->fd = fd;
-    return KL_OK;
+    return rc == KL_OK ? take(mark, fd, path) : rc;
+}
+
+bool kl_mark_is_lost(const struct kl_mark *mark)
+{
+    return mark->descriptor.fd >= 0 && !kl_descriptor_is_ours(&mark->descriptor);
+}
+
+void kl_mark_forget(struct kl_mark *mark)
+{
+    if (kl_descriptor_is_ours(&mark->descriptor)) claim_process(mark->descriptor.fd, F_UNLCK);
+    kl_descriptor_close(&mark->descriptor);
 }
 
 void kl_mark_close(struct kl_mark *mark)
 {
     _Atomic uint64_t *word = atomic_exchange(&mark->word, &mark->own);
 
-    if (mark->fd < 0) return;
-    claim_process(mark->fd, F_UNLCK);
-    munmap((uint8_t *)(uintptr_t)word - WORD_AT, FILE_LEN);
-    close(mark->fd);
-    mark->fd = -1;
+    if (word != &mark->own) munmap((uint8_t *)(uintptr_t)word - WORD_AT, FILE_LEN);
+    kl_mark_forget(mark);
 }
 
 void kl_mark_follow(struct kl_mark *mark, const char *path)
 {
     struct stat status;
     int fd = -1;
-    int old = mark->fd;
+    struct kl_descriptor old = mark->descriptor;
 
-    if (old < 0) return;
-    if (stat(path, &status) == 0 && status.st_dev == mark->device && status.st_ino == mark->inode) return;
+    if (old.fd < 0) return;
+    if (stat(path, &status) == 0 && status.st_dev == old.device && status.st_ino == old.inode) return;
     if (kl_file_open(path, KL_FILE_WRITE | KL_FILE_CREATE | KL_FILE_VOLATILE, &fd) != KL_OK) return;
     /* The old page stays mapped: another thread may be reading it. */
-    if (map(mark, fd, path) != KL_OK) {
-        close(fd);
-        return;
-    }
-    mark->fd = fd;
-    close(old);
+    if (take(mark, fd, path) == KL_OK) kl_descriptor_close(&old);
 }
 
 uint64_t kl_mark_value(const struct kl_mark *mark)
@@ -165,11 +195,15 @@ void kl_mark_mend(struct kl_mark *mark)
 
 void kl_mark_set_own(struct kl_mark *mark, uint64_t value)
 {
-    if (mark->fd < 0) atomic_store(&mark->own, value);
+    if (mark->descriptor.fd >= 0) return;
+    atomic_store(&mark->own, value);
+    atomic_store(&mark->word, &mark->own);
 }
 
 bool kl_mark_queue(struct kl_mark *mark, bool enter)
 {
-    if (mark->fd < 0) return true;
-    return lock_byte(mark->fd, enter ? F_WRLCK : F_UNLCK, QUEUE_BYTE);
+    int fd = kl_descriptor_fd(&mark->descriptor);
+
+    /* Who has lost his place in the queue goes on to the lock itself, where a lost store is found out. */
+    return fd < 0 || lock_byte(fd, enter ? F_WRLCK : F_UNLCK, QUEUE_BYTE);
 }

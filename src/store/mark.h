@@ -11,14 +11,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/descriptor.h"
 #include "base/rc.h"
 
 struct kl_mark {
-    int fd; /* -1 when the file cannot be written */
+    struct kl_descriptor descriptor; /* none when the file cannot be written */
     _Atomic(_Atomic uint64_t *) word;
     _Atomic uint64_t own; /* what `word` points to when nothing is mapped */
-    uint64_t device;
-    uint64_t inode;
 };
 
 /* Nothing mapped yet. */
@@ -29,6 +28,10 @@ void kl_mark_init(struct kl_mark *mark);
  */
 KL_MUST_USE enum kl_rc kl_mark_open(struct kl_mark *mark, const char *path, bool create);
 void kl_mark_close(struct kl_mark *mark);
+/* The program has closed its descriptor. */
+bool kl_mark_is_lost(const struct kl_mark *mark);
+/* Does without a descriptor that is lost. What is mapped stays, for threads that are reading it. */
+void kl_mark_forget(struct kl_mark *mark);
 /* Maps the file anew when another lies at its path, so that all processes look at one word. */
 void kl_mark_follow(struct kl_mark *mark, const char *path);
 

@@ -164,14 +164,17 @@ enum kl_rc kl_process_begin(const char *path)
     return kl_fail(KL_STORE, "%s is open already in this process; two [token] sections cannot share a store", path);
 }
 
+void kl_process_keep(struct kl_claim *claim)
+{
+    pthread_mutex_lock(&page->lock);
+    claim->next = page->first;
+    page->first = claim;
+    pthread_mutex_unlock(&page->lock);
+}
+
 void kl_process_end(struct kl_claim *claim)
 {
-    if (claim != NULL) {
-        pthread_mutex_lock(&page->lock);
-        claim->next = page->first;
-        page->first = claim;
-        pthread_mutex_unlock(&page->lock);
-    }
+    if (claim != NULL) kl_process_keep(claim);
     pthread_mutex_unlock(&page->opening);
 }
 

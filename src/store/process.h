@@ -25,6 +25,8 @@ struct kl_claim {
 KL_MUST_USE enum kl_rc kl_process_begin(const char *path);
 /* claim == NULL: nothing was opened. */
 void kl_process_end(struct kl_claim *claim);
+/* For a file that is this process's although it could not be opened anew. */
+void kl_process_keep(struct kl_claim *claim);
 /* Does nothing with a claim of a parent's. */
 void kl_process_release(const struct kl_claim *claim);
 /* False for a claim of a process that this one was forked from. */

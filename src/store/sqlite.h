@@ -55,6 +55,7 @@ struct kl_sqlite {
     struct kl_claim claim;  /* which file it is */
     int64_t schema_version; /* when the schema was last compared */
     bool read_only;
+    bool is_shared;   /* it was open once, so other threads may be reading the mark */
     bool has_budgets; /* tables for counts of encryptions; a store from before there were any may be read-only */
     bool writing;     /* in a write transaction */
     bool is_counting; /* in one that need not wait for the disk (KL_BEGIN_COUNT) */
@@ -68,7 +69,7 @@ KL_MUST_USE enum kl_rc kl_sqlite_run(struct kl_sqlite *sqlite, const char *text,
 /* The first column of the first row of a query, as a number. */
 KL_MUST_USE enum kl_rc kl_sqlite_number(struct kl_sqlite *sqlite, const char *text, int64_t *number);
 
-/* Opens the file at sqlite->path and makes sure that it is a store: sqlite_open.c. */
+/* Opens the file at sqlite->path, with sqlite->mark without a descriptor, and makes sure that it is a store: sqlite_open.c. */
 KL_MUST_USE enum kl_rc kl_sqlite_open(struct kl_sqlite *sqlite, enum kl_store_mode mode, int64_t timeout);
 /* Compares what the database holds with the schema of this format, exactly. */
 KL_MUST_USE enum kl_rc kl_sqlite_check_schema(struct kl_sqlite *sqlite);

@@ -138,6 +138,14 @@ static enum kl_rc look_at_file(struct kl_sqlite *sqlite, enum kl_store_mode mode
     return rc;
 }
 
+static void drop_mark(struct kl_sqlite *sqlite)
+{
+    if (sqlite->is_shared)
+        kl_mark_forget(&sqlite->mark);
+    else
+        kl_mark_close(&sqlite->mark);
+}
+
 /* Before the file is so much as looked into: is it open in this process already? */
 static enum kl_rc claim_file(struct kl_sqlite *sqlite, enum kl_store_mode mode)
 {
@@ -148,7 +156,7 @@ static enum kl_rc claim_file(struct kl_sqlite *sqlite, enum kl_store_mode mode)
     rc = kl_mark_open(&sqlite->mark, sqlite->epoch_path, false);
     if (rc == KL_OK || rc == KL_NOT_FOUND) rc = look_at_file(sqlite, mode);
     kl_process_end(rc == KL_OK ? &sqlite->claim : NULL);
-    if (rc != KL_OK) kl_mark_close(&sqlite->mark);
+    if (rc != KL_OK) drop_mark(sqlite);
     return rc;
 }
 
@@ -169,11 +177,12 @@ enum kl_rc kl_sqlite_check_place(const struct kl_sqlite *sqlite)
 static enum kl_rc check_opened(struct kl_sqlite *sqlite)
 {
     sqlite3_file *base = NULL;
-    struct stat status;
+    struct kl_descriptor opened;
 
     KL_TRY(kl_sqlite_rc(sqlite, sqlite3_file_control(sqlite->db, "main", SQLITE_FCNTL_FILE_POINTER, &base), "open"));
-    if (base == NULL || fstat(((struct kl_vfs_file *)base)->fd, &status) != 0) return kl_fail(KL_STORE, "%s was not opened", sqlite->path);
-    if (status.st_dev == sqlite->claim.device && status.st_ino == sqlite->claim.inode) return KL_OK;
+    if (base == NULL) return kl_fail(KL_STORE, "%s was not opened", sqlite->path);
+    opened = ((struct kl_vfs_file *)base)->descriptor;
+    if (opened.device == sqlite->claim.device && opened.inode == sqlite->claim.inode) return KL_OK;
     return kl_fail(KL_STORE, "%s was replaced by another file while it was opened", sqlite->path);
 }
 
@@ -410,7 +419,6 @@ enum kl_rc kl_sqlite_open(struct kl_sqlite *sqlite, enum kl_store_mode mode, int
     struct kl_wait wait = kl_wait_from(timeout);
     enum kl_rc rc;
 
-    kl_mark_init(&sqlite->mark);
     KL_TRY(claim_file(sqlite, mode));
     do {
         rc = connect(sqlite);
@@ -418,10 +426,10 @@ enum kl_rc kl_sqlite_open(struct kl_sqlite *sqlite, enum kl_store_mode mode, int
         if (rc == KL_OK) rc = settle(sqlite, mode);
         if (rc != KL_OK) disconnect(sqlite);
     } while (rc == KL_STORE_BUSY && kl_wait_again(&wait));
-    if (rc == KL_OK && sqlite->mark.fd < 0 && !sqlite->read_only) rc = kl_mark_open(&sqlite->mark, sqlite->epoch_path, true);
+    if (rc == KL_OK && sqlite->mark.descriptor.fd < 0 && !sqlite->read_only) rc = kl_mark_open(&sqlite->mark, sqlite->epoch_path, true);
     if (rc == KL_OK) return KL_OK;
     disconnect(sqlite);
-    kl_mark_close(&sqlite->mark);
+    drop_mark(sqlite);
     kl_process_release(&sqlite->claim);
     return rc;
 }

@@ -101,6 +101,8 @@ enum kl_rc kl_sqlite_rc(struct kl_sqlite *sqlite, int code, const char *doing)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (known[i].code == (code & 0xff)) return kl_fail(known[i].rc, "%s: could not %s: %s", sqlite->path, doing, known[i].words);
     }
+    if (!kl_vfs_is_whole(sqlite->db))
+        return kl_fail(KL_STORE, "%s: could not %s: the program has closed descriptors that are ours", sqlite->path, doing);
     return kl_fail(KL_STORE, "%s: could not %s: %s (SQLite %d, errno %d)", sqlite->path, doing, sqlite3_errmsg(sqlite->db), code,
                    sqlite3_system_errno(sqlite->db));
 }
@@ -223,12 +225,19 @@ static enum kl_rc check_uri(const char *rest)
     return KL_OK;
 }
 
+static void disconnect(struct kl_sqlite *sqlite)
+{
+    for (size_t i = 0; i < KL_SQLS; i++) sqlite3_finalize(sqlite->statements[i]);
+    memset(sqlite->statements, 0, sizeof sqlite->statements);
+    if (sqlite3_close(sqlite->db) != SQLITE_OK) kl_log(KL_LOG_ERROR, "%s: not closed cleanly", sqlite->path);
+    sqlite->db = NULL;
+}
+
 static void sqlite_close(struct kl_backend *backend)
 {
     struct kl_sqlite *sqlite = of(backend);
 
-    for (size_t i = 0; i < KL_SQLS; i++) sqlite3_finalize(sqlite->statements[i]);
-    if (sqlite3_close(sqlite->db) != SQLITE_OK) kl_log(KL_LOG_ERROR, "%s: not closed cleanly", sqlite->path);
+    disconnect(sqlite);
     kl_mark_close(&sqlite->mark);
     kl_process_release(&sqlite->claim);
     free(sqlite);
@@ -253,11 +262,13 @@ static enum kl_rc sqlite_open(const char *rest, enum kl_store_mode mode, int64_t
     if (sqlite == NULL) return kl_fail(KL_MEMORY, "no memory to open %s", rest);
     snprintf(sqlite->path, sizeof sqlite->path, "%s", rest);
     snprintf(sqlite->epoch_path, sizeof sqlite->epoch_path, "%s-epoch", rest);
+    kl_mark_init(&sqlite->mark);
     rc = kl_sqlite_open(sqlite, mode, timeout);
     if (rc != KL_OK) {
         free(sqlite);
         return rc;
     }
+    sqlite->is_shared = true;
     rc = prepare_endings(sqlite);
     if (rc != KL_OK) {
         sqlite_close((struct kl_backend *)sqlite);
@@ -265,6 +276,28 @@ static enum kl_rc sqlite_open(const char *rest, enum kl_store_mode mode, int64_t
     }
     *out = (struct kl_backend *)sqlite;
     return KL_OK;
+}
+
+/*
+ * A program that makes itself a daemon may close every descriptor, ours too, and the numbers are those of its own files then. What is
+ * lost is opened anew.
+ */
+static enum kl_rc reconnect(struct kl_sqlite *sqlite)
+{
+    enum kl_rc rc;
+
+    if (kl_vfs_is_whole(sqlite->db) && !kl_mark_is_lost(&sqlite->mark)) return KL_OK;
+    if (sqlite->db != NULL)
+        kl_log(KL_LOG_WARNING, "%s: the program has closed descriptors that are ours; the store is opened anew", sqlite->path);
+    disconnect(sqlite);
+    kl_mark_forget(&sqlite->mark);
+    kl_process_release(&sqlite->claim);
+    rc = kl_sqlite_open(sqlite, KL_STORE_EXISTING, 0);
+    if (rc == KL_OK) return prepare_endings(sqlite);
+    /* It is this process's all the same, and the next call tries again. */
+    kl_process_keep(&sqlite->claim);
+    if (rc == KL_STORE_BUSY) return rc;
+    return kl_fail(rc == KL_NOT_FOUND ? KL_STORE : rc, "the program has closed descriptors that are ours; %s", kl_fail_words());
 }
 
 static bool is_ours(const struct kl_backend *backend)
@@ -315,7 +348,7 @@ static void follow_data_version(struct kl_sqlite *sqlite)
 {
     sqlite3_stmt *statement = NULL;
 
-    if (sqlite->mark.fd >= 0 || ready(sqlite, KL_SQL_DATA_VERSION, &statement) != KL_OK) return;
+    if (sqlite->mark.descriptor.fd >= 0 || ready(sqlite, KL_SQL_DATA_VERSION, &statement) != KL_OK) return;
     if (sqlite3_step(statement) == SQLITE_ROW) kl_mark_set_own(&sqlite->mark, 2 * (uint64_t)sqlite3_column_int64(statement, 0));
     done(statement);
 }
@@ -340,7 +373,7 @@ static void sqlite_rollback(struct kl_backend *backend)
 /* An odd mark is a commit on its way, or one that died; who gets the write lock knows that it is the latter. */
 static void mend_mark(struct kl_sqlite *sqlite)
 {
-    if ((kl_mark_value(&sqlite->mark) & 1) == 0 || sqlite->mark.fd < 0) return;
+    if ((kl_mark_value(&sqlite->mark) & 1) == 0 || sqlite->mark.descriptor.fd < 0) return;
     if (run(sqlite, KL_SQL_BEGIN_WRITE, "mend the mark") != KL_OK) return;
     sqlite->writing = true;
     sqlite_rollback((struct kl_backend *)sqlite);
@@ -352,6 +385,7 @@ static enum kl_rc sqlite_begin(struct kl_backend *backend, enum kl_begin kind)
     enum kl_rc rc;
 
     KL_TRY(kl_sqlite_check_place(sqlite));
+    KL_TRY(reconnect(sqlite));
     end_transaction(sqlite);
     if (kind == KL_BEGIN_READ) mend_mark(sqlite);
     if (kind != KL_BEGIN_READ && sqlite->read_only) return kl_fail(KL_STORE_READ_ONLY, "%s cannot be written", sqlite->path);
@@ -829,6 +863,7 @@ static enum kl_rc copy(struct kl_backend *backend, const char *to)
     int fd = -1;
 
     KL_TRY(kl_sqlite_check_place(sqlite));
+    KL_TRY(reconnect(sqlite));
     KL_TRY(kl_file_open(to, KL_FILE_WRITE | KL_FILE_CREATE | KL_FILE_EXCLUSIVE, &fd));
     rc = copy_into(sqlite, to);
     /* SQLite itself does not sync what it copies. */

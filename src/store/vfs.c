@@ -40,8 +40,7 @@ static int vfs_close(sqlite3_file *base)
     free(file->gather.data);
     if (file->database != NULL) file->database->log = NULL;
     if (file->log != NULL) file->log->database = NULL;
-    if (file->fd >= 0) close(file->fd);
-    file->fd = -1;
+    kl_descriptor_close(&file->descriptor);
     base->pMethods = NULL;
     return SQLITE_OK;
 }
@@ -56,7 +55,7 @@ static int write_all(struct kl_vfs_file *file, const void *data, size_t len, sql
     size_t done = 0;
 
     while (done < len) {
-        ssize_t put = kl_disk->write(file->fd, (const char *)data + done, len - done, (off_t)at + (off_t)done);
+        ssize_t put = kl_disk->write(kl_descriptor_fd(&file->descriptor), (const char *)data + done, len - done, (off_t)at + (off_t)done);
 
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return no_room(errno, SQLITE_IOERR_WRITE);
@@ -105,7 +104,7 @@ static int vfs_write(sqlite3_file *base, const void *data, int len, sqlite3_int6
     struct kl_vfs_file *file = of(base);
     int code;
 
-    if (file->fd < 0) return SQLITE_READONLY;
+    if (file->descriptor.fd < 0) return SQLITE_READONLY;
     if (gather(file, data, (size_t)len, at)) return SQLITE_OK;
     code = write_gathered(file);
     if (code != SQLITE_OK || gather(file, data, (size_t)len, at)) return code;
@@ -119,8 +118,8 @@ static int vfs_read(sqlite3_file *base, void *data, int len, sqlite3_int64 at)
     int code = write_gathered(file);
 
     if (code != SQLITE_OK) return code;
-    while (file->fd >= 0 && done < (size_t)len) {
-        ssize_t got = kl_disk->read(file->fd, (char *)data + done, (size_t)len - done, (off_t)at + (off_t)done);
+    while (file->descriptor.fd >= 0 && done < (size_t)len) {
+        ssize_t got = kl_disk->read(kl_descriptor_fd(&file->descriptor), (char *)data + done, (size_t)len - done, (off_t)at + (off_t)done);
 
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return SQLITE_IOERR_READ;
@@ -136,11 +135,11 @@ static int vfs_truncate(sqlite3_file *base, sqlite3_int64 len)
 {
     int code;
 
-    if (of(base)->fd < 0) return SQLITE_READONLY;
+    if (of(base)->descriptor.fd < 0) return SQLITE_READONLY;
     code = write_gathered(of(base));
     if (code != SQLITE_OK) return code;
     do {
-        code = kl_disk->truncate(of(base)->fd, (off_t)len);
+        code = kl_disk->truncate(kl_descriptor_fd(&of(base)->descriptor), (off_t)len);
     } while (code != 0 && errno == EINTR);
     return code == 0 ? SQLITE_OK : no_room(errno, SQLITE_IOERR_TRUNCATE);
 }
@@ -167,11 +166,11 @@ static int vfs_sync(sqlite3_file *base, int flags)
 
     (void)flags;
     file->gather.failed = SQLITE_OK;
-    if (file->fd < 0 || code != SQLITE_OK) return code;
+    if (file->descriptor.fd < 0 || code != SQLITE_OK) return code;
     code = write_gathered(file);
     if (code != SQLITE_OK) return code;
     if (file->is_hasty && is_commit) return SQLITE_OK;
-    if (kl_disk->sync(file->fd) != 0) return no_room(errno, SQLITE_IOERR_FSYNC);
+    if (kl_disk->sync(kl_descriptor_fd(&file->descriptor)) != 0) return no_room(errno, SQLITE_IOERR_FSYNC);
     return name_file(file);
 }
 
@@ -181,8 +180,8 @@ static int vfs_size(sqlite3_file *base, sqlite3_int64 *len)
     int code = write_gathered(of(base));
 
     *len = 0;
-    if (of(base)->fd < 0 || code != SQLITE_OK) return code;
-    if (kl_disk->stat(of(base)->fd, &status) != 0) return SQLITE_IOERR_FSTAT;
+    if (of(base)->descriptor.fd < 0 || code != SQLITE_OK) return code;
+    if (kl_disk->stat(kl_descriptor_fd(&of(base)->descriptor), &status) != 0) return SQLITE_IOERR_FSTAT;
     *len = status.st_size;
     return SQLITE_OK;
 }
@@ -190,9 +189,9 @@ static int vfs_size(sqlite3_file *base, sqlite3_int64 *len)
 static int has_moved(const struct kl_vfs_file *file)
 {
     struct stat now;
-    struct stat open;
 
-    return stat(file->path, &now) != 0 || fstat(file->fd, &open) != 0 || now.st_ino != open.st_ino || now.st_dev != open.st_dev;
+    return !kl_descriptor_is_ours(&file->descriptor) || stat(file->path, &now) != 0 || now.st_ino != file->descriptor.inode ||
+           now.st_dev != file->descriptor.device;
 }
 
 static int vfs_control(sqlite3_file *base, int operation, void *argument)
@@ -251,16 +250,19 @@ static enum kl_rc open_file(struct kl_vfs_file *file, int flags)
 {
     unsigned wanted = (flags & SQLITE_OPEN_READWRITE) != 0 ? (unsigned)KL_FILE_WRITE : 0U;
     enum kl_rc rc;
+    int fd = -1;
 
     if ((flags & SQLITE_OPEN_CREATE) != 0) wanted |= KL_FILE_CREATE;
     /* The first sync sees to its directory: who only reads, as most that begin do, waits for no disk. */
     if ((flags & SQLITE_OPEN_WAL) != 0) wanted |= KL_FILE_VOLATILE;
-    rc = kl_file_open(file->path, wanted, &file->fd);
-    if (rc != KL_STORE_READ_ONLY) return rc;
-    file->read_only = true;
-    rc = kl_file_open(file->path, 0, &file->fd);
-    /* No log and none can be made: nothing is in it. */
-    if (rc == KL_NOT_FOUND && (flags & SQLITE_OPEN_WAL) != 0) return KL_OK;
+    rc = kl_file_open(file->path, wanted, &fd);
+    if (rc == KL_STORE_READ_ONLY) {
+        file->read_only = true;
+        rc = kl_file_open(file->path, 0, &fd);
+        /* No log and none can be made: nothing is in it. */
+        if (rc == KL_NOT_FOUND && (flags & SQLITE_OPEN_WAL) != 0) return KL_OK;
+    }
+    if (rc == KL_OK && !kl_descriptor_take(&file->descriptor, fd)) rc = kl_fail(KL_STORE, "%s: %s", file->path, strerror(errno));
     return rc;
 }
 
@@ -284,7 +286,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int 
     /* Everything temporary is kept in memory. */
     if (path == NULL || (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL)) == 0) return SQLITE_CANTOPEN;
     file->path = path;
-    file->fd = -1;
+    file->descriptor = KL_NO_DESCRIPTOR;
     file->read_only = (flags & SQLITE_OPEN_READONLY) != 0;
     file->is_named = (flags & SQLITE_OPEN_WAL) == 0;
     code = kl_vfs_refuse(open_file(file, flags));
@@ -389,6 +391,23 @@ void kl_vfs_set_hasty(sqlite3 *db, bool is_hasty)
     int code = sqlite3_file_control(db, "main", SET_HASTY, &is_hasty);
 
     (void)code; /* a database of ours is told, and there is no other */
+}
+
+bool kl_vfs_file_is_whole(const struct kl_vfs_file *database)
+{
+    const struct kl_vfs_file *log = database->log;
+
+    if (!kl_descriptor_is_ours(&database->descriptor)) return false;
+    if (log != NULL && log->descriptor.fd >= 0 && !kl_descriptor_is_ours(&log->descriptor)) return false;
+    return !database->shm.open || kl_descriptor_is_ours(&database->shm.descriptor);
+}
+
+bool kl_vfs_is_whole(sqlite3 *db)
+{
+    sqlite3_file *base = NULL;
+
+    return db != NULL && sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &base) == SQLITE_OK && base != NULL &&
+           base->pMethods == &methods && kl_vfs_file_is_whole(of(base));
 }
 
 enum kl_rc kl_vfs_refusal(void)

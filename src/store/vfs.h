@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/descriptor.h"
 #include "base/rc.h"
 
 /* Registers it if need be; its name, for sqlite3_open_v2. NULL when SQLite was built without its own unix files. */
@@ -27,13 +28,15 @@ const char *kl_vfs_name(void);
 KL_MUST_USE enum kl_rc kl_vfs_refusal(void);
 /* Whether the commits to come are only written and not waited for (vfs.c, vfs_sync). Cannot fail. */
 void kl_vfs_set_hasty(sqlite3 *db, bool is_hasty);
+/* False once the program that we are part of has closed a descriptor of ours: the connection, which has lost its locks, is only good to be closed. */
+bool kl_vfs_is_whole(sqlite3 *db);
 
 /* The index of the write-ahead log, shared by all processes. */
 struct kl_vfs_shm {
     bool open;
     bool read_only;
     bool attached; /* our lock says that we use it */
-    int fd;
+    struct kl_descriptor descriptor;
     unsigned shared; /* locks that we hold, a bit each */
     unsigned exclusive;
     char **regions;
@@ -56,8 +59,9 @@ struct kl_vfs_gather {
 struct kl_vfs_file {
     sqlite3_file base;
     const char *path; /* SQLite's, as long as the file is open */
-    int fd;           /* -1: a log that is not there and cannot be made; it reads as empty */
-    int level;        /* SQLITE_LOCK_… */
+    /* None: a log that is not there and cannot be made; it reads as empty. */
+    struct kl_descriptor descriptor;
+    int level; /* SQLITE_LOCK_… */
     bool read_only;
     bool is_hasty;                /* of a log: kl_vfs_set_hasty */
     bool is_named;                /* in its directory, for good; a log is not until it is first synced */
@@ -79,8 +83,10 @@ int kl_vfs_shm_unmap(sqlite3_file *base, int remove);
 /* Writes what was gathered for the log of this database. */
 void kl_vfs_write_log(struct kl_vfs_file *database);
 
-/* One lock on a range of bytes, tried once. type: F_RDLCK, F_WRLCK, F_UNLCK. */
-bool kl_vfs_lock_bytes(int fd, short type, off_t first, off_t count);
+/* One lock on a range of bytes, tried once. type: F_RDLCK, F_WRLCK, F_UNLCK; to unlock what the program has closed needs nothing. */
+bool kl_vfs_lock_bytes(const struct kl_descriptor *descriptor, short type, off_t first, off_t count);
+/* Of a database: its descriptors, its log's and its index's are ours still. */
+bool kl_vfs_file_is_whole(const struct kl_vfs_file *database);
 /* SQLITE_BUSY if somebody else holds it, else an error. */
 int kl_vfs_lock_result(int error);
 /* SQLite's code for a result of kl_file_open, which is kept for kl_vfs_refusal. */

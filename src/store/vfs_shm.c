@@ -20,12 +20,14 @@ static enum kl_rc open_file(struct kl_vfs_file *file)
     struct kl_vfs_shm *shm = &file->shm;
     char path[KL_SQLITE_PATH_MAX + 64];
     enum kl_rc rc = KL_STORE_READ_ONLY;
+    int fd = -1;
     int len = snprintf(path, sizeof path, "%s-shm", file->path);
 
     KL_CHECK(len > 0 && (size_t)len < sizeof path, KL_ARG);
-    if (!file->read_only) rc = kl_file_open(path, KL_FILE_WRITE | KL_FILE_CREATE | KL_FILE_VOLATILE, &shm->fd);
+    if (!file->read_only) rc = kl_file_open(path, KL_FILE_WRITE | KL_FILE_CREATE | KL_FILE_VOLATILE, &fd);
     shm->read_only = rc == KL_STORE_READ_ONLY;
-    if (shm->read_only) rc = kl_file_open(path, 0, &shm->fd);
+    if (shm->read_only) rc = kl_file_open(path, 0, &fd);
+    if (rc == KL_OK && !kl_descriptor_take(&shm->descriptor, fd)) rc = kl_fail(KL_STORE, "%s: %s", path, strerror(errno));
     shm->open = rc == KL_OK;
     return rc;
 }
@@ -40,21 +42,21 @@ static int attach(struct kl_vfs_shm *shm)
 {
     struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_ATTACHED, .l_len = 1 };
 
-    if (kl_disk->lock(shm->fd, F_GETLK, &lock) != 0) return SQLITE_IOERR_LOCK;
+    if (kl_disk->lock(kl_descriptor_fd(&shm->descriptor), F_GETLK, &lock) != 0) return SQLITE_IOERR_LOCK;
     if (lock.l_type == F_WRLCK) return SQLITE_BUSY;
     if (lock.l_type == F_UNLCK) {
         if (shm->read_only) return SQLITE_READONLY_CANTINIT;
-        if (!kl_vfs_lock_bytes(shm->fd, F_WRLCK, LOCK_ATTACHED, 1)) return SQLITE_BUSY;
-        if (kl_disk->truncate(shm->fd, EMPTIED_LEN) != 0) return SQLITE_IOERR_SHMOPEN;
+        if (!kl_vfs_lock_bytes(&shm->descriptor, F_WRLCK, LOCK_ATTACHED, 1)) return SQLITE_BUSY;
+        if (kl_disk->truncate(kl_descriptor_fd(&shm->descriptor), EMPTIED_LEN) != 0) return SQLITE_IOERR_SHMOPEN;
     }
-    if (!kl_vfs_lock_bytes(shm->fd, F_RDLCK, LOCK_ATTACHED, 1)) return SQLITE_BUSY;
+    if (!kl_vfs_lock_bytes(&shm->descriptor, F_RDLCK, LOCK_ATTACHED, 1)) return SQLITE_BUSY;
     shm->attached = true;
     return SQLITE_OK;
 }
 
 static void close_shm(struct kl_vfs_shm *shm)
 {
-    if (shm->open) close(shm->fd);
+    if (shm->open) kl_descriptor_close(&shm->descriptor);
     memset(shm, 0, sizeof *shm);
 }
 
@@ -76,7 +78,7 @@ static int open_shm(struct kl_vfs_file *file)
 static int extend_file(struct kl_vfs_shm *shm, off_t from, off_t to)
 {
     for (off_t page = from / FILE_PAGE; page < to / FILE_PAGE; page++) {
-        if (kl_disk->write(shm->fd, "", 1, page * FILE_PAGE + FILE_PAGE - 1) != 1) {
+        if (kl_disk->write(kl_descriptor_fd(&shm->descriptor), "", 1, page * FILE_PAGE + FILE_PAGE - 1) != 1) {
             return errno == ENOSPC || errno == EDQUOT ? SQLITE_FULL : SQLITE_IOERR_SHMSIZE;
         }
     }
@@ -99,7 +101,8 @@ static int map_more(struct kl_vfs_shm *shm, int size, int count)
     if (regions == NULL) return SQLITE_IOERR_NOMEM;
     shm->regions = regions;
     while (shm->count < count) {
-        char *room = kl_disk->map(shm->fd, (size_t)size * (size_t)step, (off_t)size * shm->count, !shm->read_only);
+        char *room =
+            kl_disk->map(kl_descriptor_fd(&shm->descriptor), (size_t)size * (size_t)step, (off_t)size * shm->count, !shm->read_only);
 
         if (room == MAP_FAILED) return SQLITE_IOERR_SHMMAP;
         for (int i = 0; i < step; i++) regions[shm->count + i] = room + (ptrdiff_t)i * size;
@@ -115,7 +118,7 @@ static int grow(struct kl_vfs_shm *shm, int region, int size, int extend)
     struct stat status;
 
     if (shm->count >= count) return SQLITE_OK;
-    if (kl_disk->stat(shm->fd, &status) != 0) return SQLITE_IOERR_SHMSIZE;
+    if (kl_disk->stat(kl_descriptor_fd(&shm->descriptor), &status) != 0) return SQLITE_IOERR_SHMSIZE;
     if (status.st_size < (off_t)count * size) {
         int code;
 
@@ -155,14 +158,14 @@ int kl_vfs_shm_lock(sqlite3_file *base, int first, int count, int flags)
     if ((flags & SQLITE_SHM_UNLOCK) != 0) {
         kl_vfs_write_log(file);
         if (((shm->shared | shm->exclusive) & mask) == 0) return SQLITE_OK;
-        if (!kl_vfs_lock_bytes(shm->fd, F_UNLCK, LOCK_BASE + first, count)) return SQLITE_IOERR_UNLOCK;
+        if (!kl_vfs_lock_bytes(&shm->descriptor, F_UNLCK, LOCK_BASE + first, count)) return SQLITE_IOERR_UNLOCK;
         shm->shared &= ~mask;
         shm->exclusive &= ~mask;
         return SQLITE_OK;
     }
     /* The kernel would let us turn a lock of our own into another. */
     if (((shm->exclusive | (exclusive ? shm->shared : 0U)) & mask) != 0) return SQLITE_BUSY;
-    if (!kl_vfs_lock_bytes(shm->fd, exclusive ? F_WRLCK : F_RDLCK, LOCK_BASE + first, count)) return SQLITE_BUSY;
+    if (!kl_vfs_lock_bytes(&shm->descriptor, exclusive ? F_WRLCK : F_RDLCK, LOCK_BASE + first, count)) return SQLITE_BUSY;
     *(exclusive ? &shm->exclusive : &shm->shared) |= mask;
     return SQLITE_OK;
 }

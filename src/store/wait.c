@@ -70,6 +70,8 @@ bool kl_gate_enter(struct kl_gate *gate, const struct kl_wait *wait)
 {
     bool entered;
 
+    /* Behind every gate there are files. */
+    kl_thread_hold();
     pthread_mutex_lock(&gate->guard);
     if (gate->taken) {
         const struct timespec until = moment_of(wait);

@@ -126,7 +126,7 @@ static void run_child(const struct job *job)
         sandbox_make();
     else
         sandbox_copy(template_dir);
-    p11_load();
+    if (!(test->needs & UNLOADED)) p11_load();
     test->run();
     search_log();
     fflush(stdout);

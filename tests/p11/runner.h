@@ -6,11 +6,12 @@
 #include "p11.h"
 
 enum {
-    ANY = 0,   /* any vendor's module */
-    OURS = 1,  /* promised by DESIGN, not by the standard */
-    BLANK = 2, /* starts with uninitialised tokens */
-    SLOW = 4,  /* may take minutes under a sanitizer */
-    ONCE = 8   /* the ways make no difference: only the first is run */
+    ANY = 0,      /* any vendor's module */
+    OURS = 1,     /* promised by DESIGN, not by the standard */
+    BLANK = 2,    /* starts with uninitialised tokens */
+    SLOW = 4,     /* may take minutes under a sanitizer */
+    ONCE = 8,     /* the ways make no difference: only the first is run */
+    UNLOADED = 16 /* begins before the module is loaded: p11_load() is the test's to call */
 };
 
 struct test {
