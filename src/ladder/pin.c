@@ -161,6 +161,11 @@ static enum kl_rc open_counted(const struct pin_record *record, struct kl_store 
     KL_TRY(kl_crypto_open());
     rc = kl_store_tries_take(store, name, KL_PIN_TRIES, &used);
     if (rc == KL_PIN_LOCKED) return locked(name);
+    if (rc == KL_STORE_READ_ONLY)
+        return kl_fail(
+            rc,
+            "%s, and every try of a PIN is counted there: make it writable, or give it a generated PIN (keyladder pin generate), which need not be counted",
+            kl_fail_words());
     if (rc != KL_OK) return rc;
     rc = try_pin(record, name, serial, pin, access);
     if (rc == KL_PIN_WRONG)

@@ -204,6 +204,7 @@ bool kl_process_owns(const struct kl_claim *claim)
 
 uint64_t kl_process_number(void)
 {
+    struct stat namespace;
     char text[512];
     const char *at;
     ssize_t len;
@@ -218,5 +219,8 @@ uint64_t kl_process_number(void)
     at = strrchr(text, ')');
     for (unsigned field = 0; at != NULL && field < 20; field++) at = strchr(at + 1, ' ');
     if (at == NULL) return 0;
-    return ((uint64_t)strtoull(at, NULL, 10) << 22 | (uint64_t)getpid()) & INT64_MAX;
+    /* The first processes of two containers that begin together have all of that in common, and not their namespace. */
+    if (stat("/proc/self/ns/pid", &namespace) != 0) namespace.st_ino = 0;
+    return (((uint64_t)strtoull(at, NULL, 10) << 22 | (uint64_t)getpid()) ^ (uint64_t) namespace.st_ino * UINT64_C(0x9e3779b97f4a7c15)) &
+           INT64_MAX;
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -150,6 +151,7 @@ static enum kl_fork_rule read_rule(void)
 {
     struct kl_conf *conf = NULL;
     enum kl_fork_rule found = KL_FORK_RESET;
+    struct kl_thread *thread = kl_thread(), before = *thread;
     char path[4096];
     int saved = errno;
     enum kl_rc rc;
@@ -158,7 +160,8 @@ static enum kl_fork_rule read_rule(void)
     rc = kl_conf_load(path, &conf);
     if (rc == KL_OK) found = kl_inherit_rule(conf);
     kl_conf_free(conf);
-    kl_fail_forget();
+    /* Whoever asks for the interface to have a failure in words is given that one. */
+    memcpy(thread->words, before.words, sizeof thread->words);
     errno = saved;
     return found;
 }

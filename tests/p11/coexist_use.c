@@ -9,6 +9,8 @@ struct use use_begin(void)
     struct use use = { .session = user_session() };
 
     use.slot = slot_labelled(TOKEN_LABEL);
+    /* There may be one of a process before. */
+    if (find_one(use.session, "kept")) NEED(p11->C_DestroyObject(use.session, find_one(use.session, "kept")));
     use.key = key_make(use.session, "edST");
     NEED(p11->C_SetAttributeValue(use.session, use.key, (CK_ATTRIBUTE[]){ A_TEXT(CKA_LABEL, "kept") }, 1));
     use.len = seal(use.session, use.key, "hello", 5, NULL, use.sealed);
