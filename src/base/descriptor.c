@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { FIRST_FREE = 3 };
+
 int kl_descriptor_lift(int fd)
 {
     int lifted, saved;
 
-    if (fd < 0 || fd > STDERR_FILENO) return fd;
-    lifted = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (fd < 0 || fd >= FIRST_FREE) return fd;
+    lifted = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE);
     saved = errno;
     close(fd);
     errno = saved;

@@ -72,13 +72,14 @@ static bool is_renewed(const struct kl_mark *mark, const struct kl_descriptor *t
 static enum kl_rc renew(struct kl_mark *mark, int fd, uint8_t *page, const char *path)
 {
     uint8_t *old = (uint8_t *)(uintptr_t)atomic_load(&mark->word) - WORD_AT;
+    bool is_claimed;
 
     if (mremap(page, FILE_LEN, FILE_LEN, MREMAP_MAYMOVE | MREMAP_FIXED, old) == MAP_FAILED) {
         munmap(page, FILE_LEN);
         return kl_fail(KL_STORE, "%s cannot be mapped: %s", path, strerror(errno));
     }
-    /* It is ours; only a forked child, which has the old page too, can keep us from taking it by the new descriptor. */
-    (void)claim_process(fd, F_WRLCK);
+    is_claimed = claim_process(fd, F_WRLCK);
+    (void)is_claimed; /* it is ours all the same: only a forked child, which has the old page too, stands in the way */
     return KL_OK;
 }
 

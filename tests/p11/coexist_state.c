@@ -16,7 +16,7 @@
 
 /* ---- as it was ---- */
 
-enum { LIMITS = 16, SIGNALS = 64 };
+enum { LIMITS = 16, SIGNALS = 64, KERNELS_OWN = 0x04000000 /* SA_RESTORER: shown once anything was set */ };
 struct state {
     char locale[512], directory[4096];
     mode_t mask;
@@ -55,7 +55,7 @@ static void state_get(struct state *state)
 
         if (sigaction(i, NULL, &action) != 0) continue;
         state->actions[i].handler = action.sa_handler;
-        state->actions[i].flags = action.sa_flags;
+        state->actions[i].flags = action.sa_flags & ~KERNELS_OWN;
         memcpy(&state->actions[i].blocked, &action.sa_mask, sizeof state->actions[i].blocked);
     }
     getitimer(ITIMER_REAL, &state->timer);

@@ -66,14 +66,6 @@ static void a_file_never_stands_for_standard_input_output_or_error(void)
     close(saved);
 }
 
-int main(void)
-{
-    static const struct test tests[] = {
-        TEST(what_was_taken_is_ours_until_it_is_closed),
-        TEST(a_number_that_leads_elsewhere_is_neither_used_nor_closed),
-        TEST(nothing_is_taken_of_what_is_not_open),
-        TEST(a_file_never_stands_for_standard_input_output_or_error),
-    };
-
-    return run(tests, COUNT(tests));
-}
+UNIT_MAIN("base/descriptor", UNIT(what_was_taken_is_ours_until_it_is_closed),
+          UNIT(a_number_that_leads_elsewhere_is_neither_used_nor_closed), UNIT(nothing_is_taken_of_what_is_not_open),
+          UNIT(a_file_never_stands_for_standard_input_output_or_error))
