@@ -138,19 +138,19 @@ static void arrive(void)
     has_past = true;
 }
 
-static bool is_claimed(uint64_t device, uint64_t inode)
+static bool is_claimed(uint64_t device, uint64_t inode, const struct kl_claim *mine)
 {
     const struct kl_claim *at;
     bool claimed;
 
     pthread_mutex_lock(&page->lock);
-    for (at = page->first; at != NULL && (at->device != device || at->inode != inode);) at = at->next;
+    for (at = page->first; at != NULL && (at == mine || at->device != device || at->inode != inode);) at = at->next;
     claimed = at != NULL;
     pthread_mutex_unlock(&page->lock);
     return claimed;
 }
 
-enum kl_rc kl_process_begin(const char *path)
+enum kl_rc kl_process_begin(const char *path, const struct kl_claim *mine)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct stat status;
@@ -159,22 +159,19 @@ enum kl_rc kl_process_begin(const char *path)
     if (page == NULL) return kl_fail(KL_STORE, "SQLite cannot be used: no memory, or a kernel without MADV_WIPEONFORK");
     pthread_mutex_lock(&page->opening);
     arrive();
-    if (stat(path, &status) != 0 || !is_claimed(status.st_dev, status.st_ino)) return KL_OK;
+    if (stat(path, &status) != 0 || !is_claimed(status.st_dev, status.st_ino, mine)) return KL_OK;
     pthread_mutex_unlock(&page->opening);
     return kl_fail(KL_STORE, "%s is open already in this process; two [token] sections cannot share a store", path);
 }
 
-void kl_process_keep(struct kl_claim *claim)
-{
-    pthread_mutex_lock(&page->lock);
-    claim->next = page->first;
-    page->first = claim;
-    pthread_mutex_unlock(&page->lock);
-}
-
 void kl_process_end(struct kl_claim *claim)
 {
-    if (claim != NULL) kl_process_keep(claim);
+    if (claim != NULL && !kl_process_owns(claim)) {
+        pthread_mutex_lock(&page->lock);
+        claim->next = page->first;
+        page->first = claim;
+        pthread_mutex_unlock(&page->lock);
+    }
     pthread_mutex_unlock(&page->opening);
 }
 

@@ -20,13 +20,11 @@ struct kl_claim {
  * Closing any descriptor of a file drops all locks that a process has on it, so
  * a file must not even be looked into while it is open elsewhere in the process.
  * Between begin and end no other thread opens a store; begin gives KL_STORE when
- * the file at `path` is claimed already. A forked child begins without claims.
+ * the file at `path` is claimed already, by another than `mine`. A forked child begins without claims.
  */
-KL_MUST_USE enum kl_rc kl_process_begin(const char *path);
-/* claim == NULL: nothing was opened. */
+KL_MUST_USE enum kl_rc kl_process_begin(const char *path, const struct kl_claim *mine);
+/* claim == NULL: nothing was opened. One that stands already, stands. */
 void kl_process_end(struct kl_claim *claim);
-/* For a file that is this process's although it could not be opened anew. */
-void kl_process_keep(struct kl_claim *claim);
 /* Does nothing with a claim of a parent's. */
 void kl_process_release(const struct kl_claim *claim);
 /* False for a claim of a process that this one was forked from. */

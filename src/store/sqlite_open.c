@@ -152,7 +152,7 @@ static enum kl_rc claim_file(struct kl_sqlite *sqlite, enum kl_store_mode mode)
     enum kl_rc rc;
 
     KL_TRY(kl_file_check_directory(sqlite->path));
-    KL_TRY(kl_process_begin(sqlite->path));
+    KL_TRY(kl_process_begin(sqlite->path, &sqlite->claim));
     rc = kl_mark_open(&sqlite->mark, sqlite->epoch_path, false);
     if (rc == KL_OK || rc == KL_NOT_FOUND) rc = look_at_file(sqlite, mode);
     kl_process_end(rc == KL_OK ? &sqlite->claim : NULL);
@@ -430,6 +430,7 @@ enum kl_rc kl_sqlite_open(struct kl_sqlite *sqlite, enum kl_store_mode mode, int
     if (rc == KL_OK) return KL_OK;
     disconnect(sqlite);
     drop_mark(sqlite);
-    kl_process_release(&sqlite->claim);
+    /* It is this process's all the same, and the next call tries again. */
+    if (!sqlite->is_shared) kl_process_release(&sqlite->claim);
     return rc;
 }

@@ -237,11 +237,8 @@ static enum kl_rc reconnect(struct kl_sqlite *sqlite)
         kl_log(KL_LOG_WARNING, "%s: the program has closed descriptors that are ours; the store is opened anew", sqlite->path);
     disconnect(sqlite);
     kl_mark_forget(&sqlite->mark);
-    kl_process_release(&sqlite->claim);
     rc = kl_sqlite_open(sqlite, KL_STORE_EXISTING, 0);
     if (rc == KL_OK) return prepare_endings(sqlite);
-    /* It is this process's all the same, and the next call tries again. */
-    kl_process_keep(&sqlite->claim);
     if (rc == KL_STORE_BUSY) return rc;
     return kl_fail(rc == KL_NOT_FOUND ? KL_STORE : rc, "the program has closed descriptors that are ours; %s", kl_fail_words());
 }

@@ -32,6 +32,12 @@ static enum kl_rc open_file(struct kl_vfs_file *file)
     return rc;
 }
 
+/* A descriptor that the program has closed will never be locked; SQLite would try for ten seconds. */
+static int not_locked(void)
+{
+    return errno == EBADF ? SQLITE_IOERR_SHMLOCK : SQLITE_BUSY;
+}
+
 /*
  * Who finds nobody else using the index empties it, since a crash may have left
  * anything in it, and says by a lock that it is used now. (As sqlite3 does:
@@ -46,10 +52,10 @@ static int attach(struct kl_vfs_shm *shm)
     if (lock.l_type == F_WRLCK) return SQLITE_BUSY;
     if (lock.l_type == F_UNLCK) {
         if (shm->read_only) return SQLITE_READONLY_CANTINIT;
-        if (!kl_vfs_lock_bytes(&shm->descriptor, F_WRLCK, LOCK_ATTACHED, 1)) return SQLITE_BUSY;
+        if (!kl_vfs_lock_bytes(&shm->descriptor, F_WRLCK, LOCK_ATTACHED, 1)) return not_locked();
         if (kl_disk->truncate(kl_descriptor_fd(&shm->descriptor), EMPTIED_LEN) != 0) return SQLITE_IOERR_SHMOPEN;
     }
-    if (!kl_vfs_lock_bytes(&shm->descriptor, F_RDLCK, LOCK_ATTACHED, 1)) return SQLITE_BUSY;
+    if (!kl_vfs_lock_bytes(&shm->descriptor, F_RDLCK, LOCK_ATTACHED, 1)) return not_locked();
     shm->attached = true;
     return SQLITE_OK;
 }
@@ -165,7 +171,7 @@ int kl_vfs_shm_lock(sqlite3_file *base, int first, int count, int flags)
     }
     /* The kernel would let us turn a lock of our own into another. */
     if (((shm->exclusive | (exclusive ? shm->shared : 0U)) & mask) != 0) return SQLITE_BUSY;
-    if (!kl_vfs_lock_bytes(&shm->descriptor, exclusive ? F_WRLCK : F_RDLCK, LOCK_BASE + first, count)) return SQLITE_BUSY;
+    if (!kl_vfs_lock_bytes(&shm->descriptor, exclusive ? F_WRLCK : F_RDLCK, LOCK_BASE + first, count)) return not_locked();
     *(exclusive ? &shm->exclusive : &shm->shared) |= mask;
     return SQLITE_OK;
 }
