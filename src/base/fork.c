@@ -120,6 +120,15 @@ bool kl_fork_take_locks(kl_show_locks_fn *show)
     return false;
 }
 
+void kl_fork_pause(void)
+{
+    int before, ignored;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    usleep(500);
+    pthread_setcancelstate(before, &ignored);
+}
+
 void kl_fork_leave_locks(kl_show_locks_fn *show)
 {
     size_t taken = SIZE_MAX;

@@ -34,6 +34,8 @@ typedef bool kl_lock_fn(void *user, pthread_mutex_t *lock);
 typedef bool kl_show_locks_fn(kl_lock_fn *each, void *user);
 /* One attempt at all that `show` shows; each is given the time that a few steps under it take. False: none is held. Who is alone takes none. */
 bool kl_fork_take_locks(kl_show_locks_fn *show);
+/* Half a millisecond between two attempts. The thread is not cancelled in it: it may hold what other handlers took. */
+void kl_fork_pause(void);
 /* What this thread took so last, in the parent or in the child. */
 void kl_fork_leave_locks(kl_show_locks_fn *show);
 

@@ -57,7 +57,7 @@ struct kl_thread *kl_thread(void);
  * path comes to none.
  */
 KL_COLD void kl_thread_hold(void);
-/* At the end of the call, with no lock held: a thread that may be cancelled at any time ends here. */
+/* At the end of the call, with no lock held. (Of deferred cancellation; against the other kind a host's thread has no help in here.) */
 KL_COLD void kl_thread_let_go(struct kl_thread *thread);
 
 /* The words of the last kl_fail() of this thread, "" after kl_fail_forget(). Valid until the next of either. */

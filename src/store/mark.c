@@ -65,19 +65,22 @@ static enum kl_rc fill(int fd, const char *path)
 /* The page of another descriptor of this very file, which was lost, is mapped still, and holds the claim with it. */
 static bool is_renewed(const struct kl_mark *mark, const struct kl_descriptor *taken)
 {
-    return atomic_load(&mark->word) != &mark->own && mark->descriptor.device == taken->device && mark->descriptor.inode == taken->inode;
+    return mark->mapped != NULL && mark->descriptor.device == taken->device && mark->descriptor.inode == taken->inode;
 }
 
 /* In the place of the old page, which other threads may be reading. */
 static enum kl_rc renew(struct kl_mark *mark, int fd, uint8_t *page, const char *path)
 {
-    uint8_t *old = (uint8_t *)(uintptr_t)atomic_load(&mark->word) - WORD_AT;
     bool is_claimed;
 
-    if (mremap(page, FILE_LEN, FILE_LEN, MREMAP_MAYMOVE | MREMAP_FIXED, old) == MAP_FAILED) {
+    if (mremap(page, FILE_LEN, FILE_LEN, MREMAP_MAYMOVE | MREMAP_FIXED, (uint8_t *)(uintptr_t)mark->mapped - WORD_AT) == MAP_FAILED) {
+        /* Whether the old page is there still is not known. */
+        atomic_store(&mark->word, &mark->own);
+        mark->mapped = NULL;
         munmap(page, FILE_LEN);
         return kl_fail(KL_STORE, "%s cannot be mapped: %s", path, strerror(errno));
     }
+    atomic_store(&mark->word, mark->mapped);
     is_claimed = claim_process(fd, F_WRLCK);
     (void)is_claimed; /* it is ours all the same: only a forked child, which has the old page too, stands in the way */
     return KL_OK;
@@ -94,8 +97,16 @@ static enum kl_rc map(struct kl_mark *mark, const struct kl_descriptor *taken, c
     page = kl_disk->map(taken->fd, FILE_LEN, 0, true);
     if (page == MAP_FAILED) return kl_fail(KL_STORE, "%s cannot be mapped: %s", path, strerror(errno));
     if (is_again) return renew(mark, taken->fd, page, path);
-    atomic_store(&mark->word, (_Atomic uint64_t *)(void *)(page + WORD_AT));
+    mark->mapped = (_Atomic uint64_t *)(void *)(page + WORD_AT);
+    atomic_store(&mark->word, mark->mapped);
     return KL_OK;
+}
+
+static void set_descriptor(struct kl_mark *mark, struct kl_descriptor descriptor)
+{
+    pthread_mutex_lock(&mark->lock);
+    mark->descriptor = descriptor;
+    pthread_mutex_unlock(&mark->lock);
 }
 
 /* Takes `fd`, on failure too. */
@@ -107,7 +118,7 @@ static enum kl_rc take(struct kl_mark *mark, int fd, const char *path)
     if (!kl_descriptor_take(&taken, fd)) return kl_fail(KL_STORE, "%s: %s", path, strerror(errno));
     rc = map(mark, &taken, path);
     if (rc == KL_OK) {
-        mark->descriptor = taken;
+        set_descriptor(mark, taken);
     } else {
         kl_descriptor_close(&taken);
     }
@@ -116,7 +127,9 @@ static enum kl_rc take(struct kl_mark *mark, int fd, const char *path)
 
 void kl_mark_init(struct kl_mark *mark)
 {
+    pthread_mutex_init(&mark->lock, NULL);
     mark->descriptor = KL_NO_DESCRIPTOR;
+    mark->mapped = NULL;
     atomic_store(&mark->own, 0);
     atomic_store(&mark->word, &mark->own);
 }
@@ -137,15 +150,17 @@ bool kl_mark_is_lost(const struct kl_mark *mark)
 
 void kl_mark_forget(struct kl_mark *mark)
 {
-    if (kl_descriptor_is_ours(&mark->descriptor)) claim_process(mark->descriptor.fd, F_UNLCK);
+    pthread_mutex_lock(&mark->lock);
     kl_descriptor_close(&mark->descriptor);
+    pthread_mutex_unlock(&mark->lock);
 }
 
 void kl_mark_close(struct kl_mark *mark)
 {
-    _Atomic uint64_t *word = atomic_exchange(&mark->word, &mark->own);
-
-    if (word != &mark->own) munmap((uint8_t *)(uintptr_t)word - WORD_AT, FILE_LEN);
+    atomic_store(&mark->word, &mark->own);
+    if (kl_descriptor_is_ours(&mark->descriptor)) claim_process(mark->descriptor.fd, F_UNLCK);
+    if (mark->mapped != NULL) munmap((uint8_t *)(uintptr_t)mark->mapped - WORD_AT, FILE_LEN);
+    mark->mapped = NULL;
     kl_mark_forget(mark);
 }
 
@@ -203,8 +218,13 @@ void kl_mark_set_own(struct kl_mark *mark, uint64_t value)
 
 bool kl_mark_queue(struct kl_mark *mark, bool enter)
 {
-    int fd = kl_descriptor_fd(&mark->descriptor);
+    bool is_done;
+    int fd;
 
+    pthread_mutex_lock(&mark->lock);
+    fd = kl_descriptor_fd(&mark->descriptor);
     /* Who has lost his place in the queue goes on to the lock itself, where a lost store is found out. */
-    return fd < 0 || lock_byte(fd, enter ? F_WRLCK : F_UNLCK, QUEUE_BYTE);
+    is_done = fd < 0 || lock_byte(fd, enter ? F_WRLCK : F_UNLCK, QUEUE_BYTE);
+    pthread_mutex_unlock(&mark->lock);
+    return is_done;
 }

@@ -7,6 +7,7 @@
 #ifndef KL_STORE_MARK_H
 #define KL_STORE_MARK_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,9 +16,12 @@
 #include "base/rc.h"
 
 struct kl_mark {
+    pthread_mutex_t lock;            /* of the descriptor, which who queues uses beside who has the store */
     struct kl_descriptor descriptor; /* none when the file cannot be written */
     _Atomic(_Atomic uint64_t *) word;
-    _Atomic uint64_t own; /* what `word` points to when nothing is mapped */
+    _Atomic uint64_t
+        *mapped; /* what is mapped, whether it is `word` or not; it holds the claim on the store even when the descriptor is lost */
+    _Atomic uint64_t own; /* what `word` points to when there is no descriptor */
 };
 
 /* Nothing mapped yet. */
@@ -30,7 +34,7 @@ KL_MUST_USE enum kl_rc kl_mark_open(struct kl_mark *mark, const char *path, bool
 void kl_mark_close(struct kl_mark *mark);
 /* The program has closed its descriptor. */
 bool kl_mark_is_lost(const struct kl_mark *mark);
-/* Does without a descriptor that is lost. What is mapped stays, for threads that are reading it. */
+/* Does without its descriptor. What is mapped stays, for threads that are reading it, and with it the claim. */
 void kl_mark_forget(struct kl_mark *mark);
 /* Maps the file anew when another lies at its path, so that all processes look at one word. */
 void kl_mark_follow(struct kl_mark *mark, const char *path);

@@ -82,7 +82,7 @@ static void before_fork(void)
     was_alone = kl_fork_is_alone();
     if (was_alone) return;
     deadline = kl_clock_system.steady() + fork_wait;
-    while (!try_all() && kl_clock_system.steady() < deadline) usleep(500);
+    while (!try_all() && kl_clock_system.steady() < deadline) kl_fork_pause();
 }
 
 static void after_fork_in_parent(void)

@@ -55,10 +55,11 @@ struct kl_sqlite {
     struct kl_claim claim;  /* which file it is */
     int64_t schema_version; /* when the schema was last compared */
     bool read_only;
-    bool is_shared;   /* it was open once, so other threads may be reading the mark */
-    bool has_budgets; /* tables for counts of encryptions; a store from before there were any may be read-only */
-    bool writing;     /* in a write transaction */
-    bool is_counting; /* in one that need not wait for the disk (KL_BEGIN_COUNT) */
+    uint32_t connections; /* that there have been: a data version means something within one */
+    bool is_shared;       /* it was open once, so other threads may be reading the mark */
+    bool has_budgets;     /* tables for counts of encryptions; a store from before there were any may be read-only */
+    bool writing;         /* in a write transaction */
+    bool is_counting;     /* in one that need not wait for the disk (KL_BEGIN_COUNT) */
     struct kl_mark mark;
 };
 

@@ -124,6 +124,7 @@ static enum kl_rc look_at_file(struct kl_sqlite *sqlite, enum kl_store_mode mode
     enum kl_rc rc;
     int fd = -1;
 
+    sqlite->read_only = false; /* what it was before it was lost does not matter */
     rc = kl_file_open(sqlite->path, flags, &fd);
     if (rc == KL_STORE_READ_ONLY) {
         sqlite->read_only = true;
@@ -427,7 +428,10 @@ enum kl_rc kl_sqlite_open(struct kl_sqlite *sqlite, enum kl_store_mode mode, int
         if (rc != KL_OK) disconnect(sqlite);
     } while (rc == KL_STORE_BUSY && kl_wait_again(&wait));
     if (rc == KL_OK && sqlite->mark.descriptor.fd < 0 && !sqlite->read_only) rc = kl_mark_open(&sqlite->mark, sqlite->epoch_path, true);
-    if (rc == KL_OK) return KL_OK;
+    if (rc == KL_OK) {
+        sqlite->connections++;
+        return KL_OK;
+    }
     disconnect(sqlite);
     drop_mark(sqlite);
     /* It is this process's all the same, and the next call tries again. */

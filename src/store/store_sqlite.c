@@ -289,10 +289,12 @@ static enum kl_rc take_snapshot(struct kl_sqlite *sqlite)
 
 static void follow_data_version(struct kl_sqlite *sqlite)
 {
+    uint64_t connection = (uint64_t)sqlite->connections << 32;
     sqlite3_stmt *statement = NULL;
 
     if (sqlite->mark.descriptor.fd >= 0 || ready(sqlite, KL_SQL_DATA_VERSION, &statement) != KL_OK) return;
-    if (sqlite3_step(statement) == SQLITE_ROW) kl_mark_set_own(&sqlite->mark, 2 * (uint64_t)sqlite3_column_int64(statement, 0));
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        kl_mark_set_own(&sqlite->mark, 2 * (connection + (uint32_t)sqlite3_column_int64(statement, 0)));
     done(statement);
 }
 
@@ -308,7 +310,8 @@ static void sqlite_rollback(struct kl_backend *backend)
 {
     struct kl_sqlite *sqlite = of(backend);
 
-    if (sqlite->writing) kl_mark_mend(&sqlite->mark);
+    /* Without its locks this process does not know whose commit an odd mark is. */
+    if (sqlite->writing && kl_vfs_is_whole(sqlite->db)) kl_mark_mend(&sqlite->mark);
     sqlite->writing = false;
     end_transaction(sqlite);
 }
@@ -802,17 +805,19 @@ static enum kl_rc copy_into(struct kl_sqlite *sqlite, const char *to)
 static enum kl_rc copy(struct kl_backend *backend, const char *to)
 {
     struct kl_sqlite *sqlite = of(backend);
+    struct kl_descriptor made;
     enum kl_rc rc;
     int fd = -1;
 
     KL_TRY(kl_sqlite_check_place(sqlite));
     KL_TRY(reconnect(sqlite));
     KL_TRY(kl_file_open(to, KL_FILE_WRITE | KL_FILE_CREATE | KL_FILE_EXCLUSIVE, &fd));
+    if (!kl_descriptor_take(&made, fd)) return kl_fail(KL_STORE, "%s: %s", to, strerror(errno));
     rc = copy_into(sqlite, to);
     /* SQLite itself does not sync what it copies. */
-    if (rc == KL_OK && kl_disk->sync(fd) != 0) rc = kl_fail(KL_STORE, "%s cannot be synced: %s", to, strerror(errno));
+    if (rc == KL_OK && kl_disk->sync(kl_descriptor_fd(&made)) != 0) rc = kl_fail(KL_STORE, "%s cannot be synced: %s", to, strerror(errno));
     if (rc != KL_OK) kl_disk->unlink(to);
-    close(fd);
+    kl_descriptor_close(&made);
     return rc;
 }
 

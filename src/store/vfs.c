@@ -50,10 +50,15 @@ static int no_room(int error, int otherwise)
     return error == ENOSPC || error == EDQUOT || error == EFBIG ? SQLITE_FULL : otherwise;
 }
 
+/*
+ * Nothing is written once a descriptor of the connection is lost, the locks with it: between the beginning of a transaction and its
+ * commit SQLite asks for no lock, and would not notice.
+ */
 static int write_all(struct kl_vfs_file *file, const void *data, size_t len, sqlite3_int64 at)
 {
     size_t done = 0;
 
+    if (!kl_vfs_file_is_whole(file->database != NULL ? file->database : file)) return SQLITE_IOERR_WRITE;
     while (done < len) {
         ssize_t put = kl_disk->write(kl_descriptor_fd(&file->descriptor), (const char *)data + done, len - done, (off_t)at + (off_t)done);
 

@@ -59,7 +59,7 @@ static bool take_all(void)
     while (kl_module_is_open()) {
         if (kl_fork_take_locks(show_all)) return true;
         if (kl_clock->steady() >= deadline) break;
-        usleep(500);
+        kl_fork_pause();
     }
     return false;
 }
@@ -153,9 +153,11 @@ static enum kl_fork_rule read_rule(void)
     enum kl_fork_rule found = KL_FORK_RESET;
     struct kl_thread *thread = kl_thread(), before = *thread;
     char path[4096];
-    int saved = errno;
+    int saved = errno, cancel, ignored;
     enum kl_rc rc;
 
+    /* Asked for outside of any call of ours: who is cancelled in between would leave a file open. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     kl_conf_path(path, sizeof path);
     rc = kl_conf_load(path, &conf);
     if (rc == KL_OK) found = kl_inherit_rule(conf);
@@ -163,6 +165,7 @@ static enum kl_fork_rule read_rule(void)
     /* Whoever asks for the interface to have a failure in words is given that one. */
     memcpy(thread->words, before.words, sizeof thread->words);
     errno = saved;
+    pthread_setcancelstate(cancel, &ignored);
     return found;
 }
 

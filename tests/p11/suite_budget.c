@@ -188,7 +188,8 @@ TEST(nor_does_an_item_whose_aad_is_too_long_end_the_batch)
     CK_MECHANISM mech = { CKM_KL_ENVELOPE, NULL, 0 };
     KL_BATCH_ITEM items[3];
 
-    for (size_t i = 0; i < COUNT(items); i++) items[i] = (KL_BATCH_ITEM){ aad, i == 1 ? sizeof aad : 1, TEXT, 4, out[i], sizeof out[i], CKR_CANCEL };
+    for (size_t i = 0; i < COUNT(items); i++)
+        items[i] = (KL_BATCH_ITEM){ aad, i == 1 ? sizeof aad : 1, TEXT, 4, out[i], sizeof out[i], CKR_CANCEL };
     EXPECT(vendor()->EncryptBatch(session, &mech, key, items, COUNT(items)), CKR_MECHANISM_PARAM_INVALID);
     CHECK(items[0].rv == CKR_OK && items[1].rv == CKR_MECHANISM_PARAM_INVALID && items[2].rv == CKR_OK);
     CHECK(counted_at_the_end("users") == 2);
