@@ -19,13 +19,13 @@ fetched() {
     mv -T "$new" "$client"
 }
 
-# verdicts WHAT TABLE: the outcomes of a client's own tests, "NAME OUTCOME" a line in $out, are those of TABLE,
-# "NAME OUTCOME REASON": none is other, missing or new.
+# verdicts WHAT TABLE: the outcomes of a client's own tests, "NAME OUTCOME" or "NAME failed SEEN" a line in $out, are those of
+# TABLE, "NAME OUTCOME REASON" or "NAME failed SEEN REASON": none is other, missing or new, and none failed with something else.
 verdicts() {
     checked=$((checked + 1))
     printf '%s\n' "$out" | LC_ALL=C sort >"$T/outcomes"
     [ -s "$T/outcomes" ] || fail "$1: no outcome at all"
-    if ! awk '!/^#/ && NF { print $1, $2 }' "$2" | LC_ALL=C sort | diff -u - "$T/outcomes" >"$T/verdicts"; then
+    if ! awk '!/^#/ && NF { print $1, $2 ($2 == "failed" ? " " $3 : "") }' "$2" | LC_ALL=C sort | diff -u - "$T/outcomes" >"$T/verdicts"; then
         fail "$1: these outcomes are not those of $2:"
         sed -n '3,$ s/^/    | /p' "$T/verdicts"
         return 1
