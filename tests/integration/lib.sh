@@ -138,6 +138,28 @@ logged() {
     return 1
 }
 
+# skipped [NAME]...: of a program of tests/p11, these tests were skipped and no others
+skipped() {
+    local these
+    checked=$((checked + 1))
+    these=$(printf '%s\n' "$out" | sed -n 's/^skip - //p' | sort)
+    [ "$these" = "$(printf '%s\n' "$@" | sort)" ] || fail "skipped were: $these"
+}
+
+# namespace: what runs a command with mounts of its own, as root or as the root of a user namespace; false where the host lets neither.
+find_namespace() {
+    local flags
+    for flags in -m -rm; do
+        namespace=(unshare "$flags")
+        "${namespace[@]}" mount --make-rprivate / 2>/dev/null && return
+    done
+    namespace=()
+    return 1
+}
+
+# A build with --enable-sanitize: other libraries cannot come before a sanitizer's, and none starts without /proc.
+is_sanitized() { grep -q 'fsanitize=' "$BUILD/Makefile" 2>/dev/null; }
+
 # Found out without asking the module: was it built with the fast engine, is the library there, can the processor do it?
 engine_is_built() { grep -q '^S\["HAVE_IPSEC_MB_TRUE"\]=""' "$BUILD/config.status"; }
 engine_is_there() {

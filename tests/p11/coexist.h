@@ -27,6 +27,9 @@ void use_again(const struct use *use, const char *label);
  */
 void exercise(const char *label);
 
+/* Runs it in a process that leaves by exit(), with every atexit handler, and must not hang. */
+void ends_well(void (*run)(void));
+
 /* Why the last call failed, as KL_GetError has it. */
 const char *last_words(void);
 /* The log of the sandbox has these words. */

@@ -16,6 +16,7 @@ CALL(void *, EVP_get_cipherbyname, const char *);
 CALL(void *, ENGINE_by_id, const char *);
 CALL(int, ENGINE_init, void *);
 CALL(void *, ENGINE_load_private_key, void *, const char *, void *, void *);
+CALL(int, EVP_Q_digest, void *, const char *, const char *, const void *, size_t, unsigned char *, size_t *);
 CALL(int, RAND_bytes, unsigned char *, int);
 CALL(unsigned long, ERR_peek_error, void);
 CALL(unsigned long, ERR_peek_last_error, void);
@@ -37,6 +38,7 @@ static void host_load(void)
     FIND(ENGINE_by_id);
     FIND(ENGINE_init);
     FIND(ENGINE_load_private_key);
+    FIND(EVP_Q_digest);
     FIND(RAND_bytes);
     FIND(ERR_peek_error);
     FIND(ERR_peek_last_error);
@@ -121,7 +123,7 @@ TEST(whatever_the_hosts_openssl_is_configured_to_be_ours_works)
     }
 }
 
-/* ---- a configuration that leads to us ---- */
+/* ---- a configuration that leads to us: an engine ---- */
 
 static const char *engine_path(void)
 {
@@ -157,7 +159,7 @@ static bool is_mapped(const char *file)
 }
 
 /* The engine is made to look for a key, and so to load us, find a token and log in. */
-static void lead_to_us(void)
+static void use_engine(void)
 {
     void *engine;
 
@@ -184,7 +186,7 @@ static void engine_first(void *unused)
     (void)unused;
     configure_engine();
     host_load();
-    lead_to_us();
+    use_engine();
     CHECK(is_mapped(getenv("P11_MODULE")));
     host_works();
     p11_load();
@@ -206,7 +208,7 @@ static void engine_second(void *unused)
     use = use_begin();
     CHECK(!is_mapped("/engines-3/"));
     host_load();
-    lead_to_us();
+    use_engine();
     host_works();
     use_on(&use, "beside the engine");
     stop();
@@ -214,10 +216,91 @@ static void engine_second(void *unused)
     host_works();
 }
 
-TEST(an_openssl_that_is_configured_to_load_us_does_so_and_nothing_hangs)
+TEST(an_openssl_whose_engine_loads_us_does_so_and_nothing_hangs)
 {
     in_other_process(engine_first, NULL);
     in_other_process(engine_second, NULL);
+}
+
+/* ---- and a provider ---- */
+
+static void configure_provider(void)
+{
+    char text[8192];
+
+    snprintf(text, sizeof text,
+             "openssl_conf = a\n[a]\nproviders = b\n[b]\ndefault = c\npkcs11 = d\n[c]\nactivate = 1\n[d]\nmodule = %s\n"
+             "pkcs11-module-path = %s\npkcs11-module-token-pin = %s\npkcs11-module-load-behavior = early\nactivate = 1\n",
+             getenv("P11_PROVIDER"), getenv("P11_MODULE"), USER_PIN);
+    configure_host(text);
+}
+
+/* SHA-256 of "hello" by the provider of that name. */
+static bool digests(const char *query)
+{
+    static const unsigned char want[] = { 0x2c, 0xf2, 0x4d, 0xba, 0x5f, 0xb0, 0xa3, 0x0e, 0x26, 0xe8, 0x3b, 0x2a, 0xc5, 0xb9, 0xe2, 0x9e,
+                                          0x1b, 0x16, 0x1e, 0x5c, 0x1f, 0xa7, 0x42, 0x5e, 0x73, 0x04, 0x33, 0x62, 0x93, 0x8b, 0x98, 0x24 };
+    unsigned char out[64];
+    size_t len = sizeof out;
+    bool done = EVP_Q_digest(NULL, "SHA256", query, "hello", 5, out, &len) == 1;
+
+    ERR_clear_error();
+    if (done) CHECK(len == sizeof want && memcmp(out, want, len) == 0);
+    return done;
+}
+
+static void use_provider(void)
+{
+    CHECK(OPENSSL_init_crypto(LOAD_CONFIG, NULL) == 1);
+    CHECK(is_mapped(getenv("P11_PROVIDER")) && is_mapped(getenv("P11_MODULE")));
+    CHECK(digests("provider=default") && !digests("provider=none"));
+    CHECK(digests("provider=pkcs11"));
+}
+
+static void provider_first(void)
+{
+    CK_ULONG count = 0;
+
+    configure_provider();
+    host_load();
+    CHECK(!is_mapped(getenv("P11_MODULE")));
+    use_provider();
+    host_works();
+    p11_load();
+    EXPECT(p11->C_Initialize(NULL), CKR_CRYPTOKI_ALREADY_INITIALIZED);
+    NEED(p11->C_GetSlotList(CK_TRUE, NULL, &count));
+    CHECK(count == 2);
+    CHECK(digests("provider=pkcs11"));
+    /* Ended for both: the provider fails, and the host's own goes on. */
+    NEED(p11->C_Finalize(NULL));
+    CHECK(!digests("provider=pkcs11") && digests("provider=default"));
+    exercise("provider");
+    host_works();
+}
+
+static void provider_second(void)
+{
+    struct use use;
+
+    configure_provider();
+    p11_load();
+    use = use_begin();
+    CHECK(!is_mapped(getenv("P11_PROVIDER")));
+    host_load();
+    use_provider();
+    host_works();
+    use_on(&use, "beside the provider");
+    CHECK(digests("provider=pkcs11"));
+    stop();
+    use_again(&use, "beside the provider");
+    host_works();
+}
+
+TEST(an_openssl_whose_provider_loads_us_does_so_and_nothing_hangs)
+{
+    if (!getenv("P11_PROVIDER")) skip("P11_PROVIDER names no pkcs11-provider (tests/integration/t_openssl fetches one)");
+    ends_well(provider_first);
+    ends_well(provider_second);
 }
 
 /* ---- its errors, its context ---- */
@@ -255,7 +338,8 @@ TEST(the_hosts_error_queue_and_context_are_as_it_left_them)
 
 const struct test openssl_tests[] = {
     T(whatever_the_hosts_openssl_is_configured_to_be_ours_works, OURS | UNLOADED | SLOW),
-    T(an_openssl_that_is_configured_to_load_us_does_so_and_nothing_hangs, OURS | UNLOADED),
+    T(an_openssl_whose_engine_loads_us_does_so_and_nothing_hangs, OURS | UNLOADED),
+    T(an_openssl_whose_provider_loads_us_does_so_and_nothing_hangs, OURS | UNLOADED),
     T(the_hosts_error_queue_and_context_are_as_it_left_them, OURS | UNLOADED),
     { NULL, NULL, 0 },
 };

@@ -141,12 +141,15 @@ TEST(a_change_of_the_hosts_state_is_seen)
     fesetround(FE_UPWARD);
     CHECK(is_changed(&before, "rounding"));
     fesetround(before.rounding);
-    handle(SIGPIPE, 0);
-    CHECK(is_changed(&before, "actions"));
-    sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = before.actions[SIGPIPE].handler }, NULL);
-    CHECK(!differs(&before));
     setenv("KL_A_CHANGE", "1", 1);
     CHECK(is_changed(&before, "environment"));
+    unsetenv("KL_A_CHANGE");
+    handle(SIGPIPE, 0);
+    CHECK(is_changed(&before, "actions"));
+    /* ThreadSanitizer adds every signal to the mask of an action that is set. */
+    if (is_sanitized()) return;
+    sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = before.actions[SIGPIPE].handler }, NULL);
+    CHECK(!differs(&before));
 }
 
 TEST(errno_is_the_hosts_after_every_kind_of_call)
@@ -329,14 +332,34 @@ static void become_nobody_afterwards(void *unused)
     struct use use = use_begin();
     CK_BYTE out[64];
     CK_ULONG len = sizeof out;
+    CK_OBJECT_HANDLE key = 0;
 
     (void)unused;
     become_nobody();
-    /* A key that is loaded goes on; what must be opened by its name is told of. */
+    /* A key that is loaded goes on; a store that this user cannot see is written no more. */
     EXPECT(unseal(use.session, use.key, use.sealed, use.len, NULL, out, &len), CKR_OK);
-    EXPECT(key_try(use.session, "edST", &use.key), CKR_OK, CKR_DEVICE_ERROR);
+    EXPECT(key_try(use.session, "edST", &key), CKR_DEVICE_ERROR);
+    if (!strstr(last_words(), "demo.db") || !strstr(last_words(), "Permission denied"))
+        fail_at(__FILE__, __LINE__, "the words are: %s", last_words());
     EXPECT(p11->C_Finalize(NULL), CKR_OK);
     begin_as_nobody(NULL);
+}
+
+/* A service that begins as root, with files that are its user's. */
+static void become_the_owner_afterwards(void *unused)
+{
+    struct use use = use_begin();
+    char command[4400];
+
+    (void)unused;
+    snprintf(command, sizeof command, "chown -R 65534:65534 '%s'", sandbox_dir);
+    if (system(command) != 0) die_at(__FILE__, __LINE__, "chown");
+    become_nobody();
+    use_on(&use, "the owner's");
+    NEED(p11->C_Logout(use.session));
+    NEED(login(use.session, CKU_USER, USER_PIN));
+    stop();
+    use_again(&use, "the owner's");
 }
 
 TEST(a_host_may_give_up_its_rights_before_and_after)
@@ -345,6 +368,8 @@ TEST(a_host_may_give_up_its_rights_before_and_after)
     in_other_process(begin_as_nobody, NULL);
     in_other_process(become_nobody_afterwards, NULL);
     exercise("root");
+    /* From here on the configuration is another's than root's, who takes none such. */
+    in_other_process(become_the_owner_afterwards, NULL);
 }
 
 const struct test state_tests[] = {
