@@ -157,6 +157,9 @@ find_namespace() {
     return 1
 }
 
+# What a sanitizer says need not have failed the test that it was said in.
+sanitizer_silent() { hasnt 'ERROR: [A-Z][a-z]*Sanitizer|WARNING: [A-Z][a-z]*Sanitizer|runtime error: '; }
+
 # A build with --enable-sanitize: other libraries cannot come before a sanitizer's, and none starts without /proc.
 is_sanitized() { grep -q 'fsanitize=' "$BUILD/Makefile" 2>/dev/null; }
 
