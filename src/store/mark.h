@@ -19,8 +19,8 @@ struct kl_mark {
     pthread_mutex_t lock;            /* of the descriptor, which who queues uses beside who has the store */
     struct kl_descriptor descriptor; /* none when the file cannot be written */
     _Atomic(_Atomic uint64_t *) word;
-    _Atomic uint64_t
-        *mapped; /* what is mapped, whether it is `word` or not; it holds the claim on the store even when the descriptor is lost */
+    /* What is mapped, whether it is `word` or not; it holds the claim on the store even when the descriptor is lost. */
+    _Atomic uint64_t *mapped;
     _Atomic uint64_t own; /* what `word` points to when there is no descriptor */
 };
 

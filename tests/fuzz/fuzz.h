@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../attributes.h"
 #include "base/bytes.h"
 #include "keyladder/pkcs11.h"
 
@@ -107,18 +108,5 @@ struct kl_view value_of(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
 bool is_there(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object);
 /* -1: it has none. */
 int bool_of(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
-
-#define A_BOOL(type, value)           \
-    {                                 \
-        type, &(CK_BBOOL){ value }, 1 \
-    }
-#define A_ULONG(type, value)                         \
-    {                                                \
-        type, &(CK_ULONG){ value }, sizeof(CK_ULONG) \
-    }
-#define A_BYTES(type, value, len)               \
-    {                                           \
-        type, (void *)(uintptr_t)(value), (len) \
-    }
 
 #endif

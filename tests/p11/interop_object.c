@@ -381,19 +381,25 @@ void session_objects_end(void)
 
 /* ---- generating ---- */
 
+static void must_have_length(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, CK_ULONG len)
+{
+    CK_ULONG has = 0;
+    CK_ATTRIBUTE attr = { CKA_VALUE_LEN, &has, sizeof has };
+
+    MUST(C_GetAttributeValue, session, key, &attr, 1);
+    if (has != len) say_wrong("CKA_VALUE_LEN: %lu, not %lu", has, len);
+}
+
 static void generates_as_jdk(CK_ULONG len)
 {
     CK_MECHANISM mech = { CKM_AES_KEY_GEN, NULL, 0 }, cbc = { CKM_AES_CBC_PAD, (CK_BYTE[16]){ 3 }, 16 };
     CK_ATTRIBUTE template[] = { A_ULONG(CKA_CLASS, CKO_SECRET_KEY), { CKA_VALUE_LEN, &len, sizeof len } };
     CK_SESSION_HANDLE session = ready();
-    CK_ULONG has = 0;
-    CK_ATTRIBUTE attr = { CKA_VALUE_LEN, &has, sizeof has };
     CK_OBJECT_HANDLE key;
 
     OFFERS(CKM_AES_KEY_GEN, CKF_GENERATE);
     MUST(C_GenerateKey, session, &mech, template, COUNT(template), &key);
-    MUST(C_GetAttributeValue, session, key, &attr, 1);
-    if (has != len) say_wrong("CKA_VALUE_LEN: %lu, not %lu", has, len);
+    must_have_length(session, key, len);
     if (is_listed(CKM_AES_CBC_PAD, CKF_ENCRYPT | CKF_DECRYPT)) {
         must_encrypt_by_default(session, &cbc, key);
         cbc.pParameter = (CK_BYTE[16]){ 4 };
@@ -438,13 +444,10 @@ void generates_secret(void)
                                 A_ULONG(CKA_VALUE_LEN, 48),         A_BOOL(CKA_TOKEN, CK_FALSE),
                                 A_BOOL(CKA_SIGN, CK_TRUE),          A_BOOL(CKA_VERIFY, CK_TRUE) };
     CK_SESSION_HANDLE session = ready();
-    CK_ULONG has = 0;
-    CK_ATTRIBUTE attr = { CKA_VALUE_LEN, &has, sizeof has };
     CK_OBJECT_HANDLE key;
 
     OFFERS(CKM_GENERIC_SECRET_KEY_GEN, CKF_GENERATE);
     MUST(C_GenerateKey, session, &mech, template, COUNT(template), &key);
-    MUST(C_GetAttributeValue, session, key, &attr, 1);
-    if (has != 48) say_wrong("CKA_VALUE_LEN: %lu, not 48", has);
+    must_have_length(session, key, 48);
     finalize();
 }

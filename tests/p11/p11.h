@@ -27,6 +27,8 @@
 #endif
 #endif
 
+#include "../attributes.h"
+
 /* ---- what Debian's header lacks ---- */
 #ifndef CKM_HKDF_DERIVE
 #define CKM_HKDF_DERIVE 0x402aUL
@@ -275,22 +277,6 @@ CK_BBOOL get_bool(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBU
 CK_ULONG get_ulong(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
 
 /* ---- templates ---- */
-#define A_BOOL(type, value)                              \
-    {                                                    \
-        (type), &(CK_BBOOL){ (value) }, sizeof(CK_BBOOL) \
-    }
-#define A_ULONG(type, value)                             \
-    {                                                    \
-        (type), &(CK_ULONG){ (value) }, sizeof(CK_ULONG) \
-    }
-#define A_TEXT(type, value)                               \
-    {                                                     \
-        (type), (void *)(uintptr_t)(value), strlen(value) \
-    }
-#define A_BYTES(type, value, len)                 \
-    {                                             \
-        (type), (void *)(uintptr_t)(value), (len) \
-    }
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- expectations ---- */

@@ -3,6 +3,7 @@
 #ifndef KL_TEST_FIXTURE_H
 #define KL_TEST_FIXTURE_H
 
+#include "../../attributes.h"
 #include "../unit.h"
 #include "base/clock.h"
 #include "keyladder/pkcs11.h"
@@ -12,18 +13,6 @@
 #include "token/session.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define A_BOOL(type, value)           \
-    {                                 \
-        type, &(CK_BBOOL){ value }, 1 \
-    }
-#define A_ULONG(type, value)                         \
-    {                                                \
-        type, &(CK_ULONG){ value }, sizeof(CK_ULONG) \
-    }
-#define A_TEXT(type, value)                        \
-    {                                              \
-        type, (char[]){ value }, sizeof(value) - 1 \
-    }
 
 extern struct kl_token *demo;
 
