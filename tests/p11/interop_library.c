@@ -303,7 +303,7 @@ void mechanism_list(void)
 {
     CK_MECHANISM_TYPE list[1024];
     CK_ULONG count = 0, few;
-    CK_MECHANISM_INFO info;
+    CK_MECHANISM_INFO info = { 0, 0, 0 };
 
     initialize();
     MUST(C_GetMechanismList, token_slot, NULL, &count);

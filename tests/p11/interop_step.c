@@ -236,7 +236,7 @@ const char *other_pin(void)
 bool is_listed(CK_MECHANISM_TYPE type, CK_FLAGS flags)
 {
     CK_MECHANISM_TYPE *list;
-    CK_MECHANISM_INFO info;
+    CK_MECHANISM_INFO info = { 0, 0, 0 }; /* SoftHSM adds flags to what is there */
     CK_ULONG count = 0;
     bool found = false;
 
